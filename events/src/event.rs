@@ -1,0 +1,327 @@
+//! Governed events: facts about assets that the enterprise acts on.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::name::{AssetPath, GatewayId, SourceName, StateName, TagPath};
+use crate::reading::{Cause, Value};
+use crate::time::Timestamp;
+
+/// The two lanes. Each numbers its events on its own, and telemetry is the first to be shed.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Few, precious, ordered.
+    Business,
+    /// Many; thinned or dropped before any business event.
+    Telemetry,
+}
+
+impl Lane {
+    /// Both lanes, the precious one first.
+    pub const ALL: [Self; 2] = [Self::Business, Self::Telemetry];
+
+    /// `business` or `telemetry`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Business => "business",
+            Self::Telemetry => "telemetry",
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event's place in its lane: 1, 2, 3 … without holes.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    /// The place before the first event.
+    pub const ZERO: Self = Self(0);
+
+    /// The next place.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One numbered series of events: a lane of a gateway's store. A store that is made anew starts a
+/// stream of its own, so a receiver never takes its first events for old ones.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct StreamId(Arc<str>);
+
+impl StreamId {
+    /// The stream of `lane` in the store `store` of `gateway`: `edge-01/business/3f2a9c01`.
+    pub fn new(gateway: &GatewayId, lane: Lane, store: u32) -> Self {
+        Self(format!("{gateway}/{lane}/{store:08x}").into())
+    }
+
+    /// A stream id as it was stored. Only the store makes these.
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether an event's value can be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Quality {
+    /// It can.
+    Good,
+    /// It cannot, and why.
+    Bad(Cause),
+}
+
+/// Something that happened to an asset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Whom it happened to.
+    pub asset: AssetPath,
+    /// The source's time where it has one, else the poll slot.
+    pub time: Timestamp,
+    /// The gateway's time.
+    pub observed: Timestamp,
+    /// Whether the values in it can be trusted.
+    pub quality: Quality,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A tag's value, reported by exception.
+    TelemetrySampled {
+        /// The tag.
+        tag: TagPath,
+        /// Its value; none while the quality is bad.
+        value: Option<Value>,
+        /// Its unit as configured (UCUM recommended: `Cel`, `bar`).
+        unit: Option<Arc<str>>,
+    },
+    /// A machine is in another state than before.
+    MachineStateChanged {
+        /// The tag that tells the state.
+        tag: TagPath,
+        /// The state that began at the event's time.
+        state: StateName,
+        /// The state that ended; none for the first ever seen.
+        previous: Option<PreviousState>,
+    },
+    /// A counter of pieces moved.
+    ProductionCompleted {
+        /// The counter's tag.
+        tag: TagPath,
+        /// Which pieces it counts.
+        output: Output,
+        /// How many pieces were completed since the last event of this counter.
+        quantity: u64,
+        /// Where the counter stands.
+        counter: CounterMark,
+    },
+    /// A source stopped answering.
+    SourceDown {
+        /// The source.
+        source: SourceName,
+        /// What the gateway saw.
+        cause: Cause,
+    },
+    /// A source answers again.
+    SourceUp {
+        /// The source.
+        source: SourceName,
+        /// When it had gone down.
+        down_since: Timestamp,
+    },
+    /// Events of a stream were given up before every destination had them.
+    Gap {
+        /// The stream that has a hole.
+        stream: StreamId,
+        /// The first missing place.
+        first: Sequence,
+        /// The last missing place.
+        last: Sequence,
+        /// Why they were given up.
+        reason: GapReason,
+        /// How many events of each type were given up.
+        lost: Vec<(EventType, u64)>,
+    },
+    /// The gateway started.
+    GatewayStarted {
+        /// The program's version.
+        version: Arc<str>,
+    },
+}
+
+/// Why events were given up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GapReason {
+    /// The buffer was at its configured size.
+    BufferFull,
+}
+
+/// The state that a machine left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PreviousState {
+    /// The state.
+    pub state: StateName,
+    /// How long the machine was in it.
+    pub duration: Duration,
+}
+
+/// Which pieces a counter counts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Output {
+    /// Good pieces.
+    Good,
+    /// Scrap.
+    Scrap,
+}
+
+impl Output {
+    /// `good` or `scrap`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Scrap => "scrap",
+        }
+    }
+}
+
+/// Where a counter stands: the natural key of a production event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CounterMark {
+    /// The slot in which this run of the counter began: its first reading, a rollover or a reset.
+    pub epoch: Timestamp,
+    /// The counter's value before, in its own run.
+    pub from: u64,
+    /// The counter's value.
+    pub to: u64,
+}
+
+/// The type of an event, as consumers see it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum EventType {
+    /// `telemetry.sampled`
+    TelemetrySampled,
+    /// `machine.state_changed`
+    MachineStateChanged,
+    /// `production.completed`
+    ProductionCompleted,
+    /// `gateway.source_down`
+    GatewaySourceDown,
+    /// `gateway.source_up`
+    GatewaySourceUp,
+    /// `gateway.gap`
+    GatewayGap,
+    /// `gateway.started`
+    GatewayStarted,
+}
+
+impl EventType {
+    /// Every type of this version of the contract.
+    pub const ALL: [Self; 7] = [
+        Self::TelemetrySampled,
+        Self::MachineStateChanged,
+        Self::ProductionCompleted,
+        Self::GatewaySourceDown,
+        Self::GatewaySourceUp,
+        Self::GatewayGap,
+        Self::GatewayStarted,
+    ];
+
+    /// The name in the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TelemetrySampled => "telemetry.sampled",
+            Self::MachineStateChanged => "machine.state_changed",
+            Self::ProductionCompleted => "production.completed",
+            Self::GatewaySourceDown => "gateway.source_down",
+            Self::GatewaySourceUp => "gateway.source_up",
+            Self::GatewayGap => "gateway.gap",
+            Self::GatewayStarted => "gateway.started",
+        }
+    }
+
+    /// The version of the type's data.
+    pub const fn version(self) -> u16 {
+        1
+    }
+
+    /// The lane that events of this type travel in.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::TelemetrySampled => Lane::Telemetry,
+            _ => Lane::Business,
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is not the name of an event type.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an event type")]
+pub struct UnknownEventType(String);
+
+impl FromStr for EventType {
+    type Err = UnknownEventType;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownEventType(text.to_owned()))
+    }
+}
+
+impl Event {
+    /// The event's type.
+    pub const fn kind(&self) -> EventType {
+        match self.fact {
+            Fact::TelemetrySampled { .. } => EventType::TelemetrySampled,
+            Fact::MachineStateChanged { .. } => EventType::MachineStateChanged,
+            Fact::ProductionCompleted { .. } => EventType::ProductionCompleted,
+            Fact::SourceDown { .. } => EventType::GatewaySourceDown,
+            Fact::SourceUp { .. } => EventType::GatewaySourceUp,
+            Fact::Gap { .. } => EventType::GatewayGap,
+            Fact::GatewayStarted { .. } => EventType::GatewayStarted,
+        }
+    }
+
+    /// The lane it travels in.
+    pub const fn lane(&self) -> Lane {
+        self.kind().lane()
+    }
+}

@@ -1,0 +1,27 @@
+//! Readings, events, their identity and contract, and the normalizer.
+//!
+//! This crate is pure: no async, no IO, no clock. Time comes in with what was observed.
+//!
+//! A [`Reading`] is what a device said. An [`Event`] is what the enterprise acts on. The
+//! [`normalizer`] turns the one into the other; [`identity`] gives an event the id that is the same
+//! on every retry, after every restart and from every gateway that saw the same fact;
+//! [`cloudevent`] writes it as CloudEvents JSON.
+
+pub mod cloudevent;
+mod event;
+pub mod identity;
+mod name;
+pub mod normalizer;
+mod reading;
+mod time;
+
+pub use event::{
+    CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality, Sequence, StreamId,
+    UnknownEventType,
+};
+pub use name::{
+    AssetPath, DestinationName, GatewayId, InvalidName, MAX_NAME_BYTES, MAX_PATH_SEGMENTS, Site, SourceName,
+    StateName, TagName, TagPath,
+};
+pub use reading::{Cause, Observation, Reading, Sample, SourceId, TagId, Value};
+pub use time::{InvalidTimestamp, Timestamp};
