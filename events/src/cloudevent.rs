@@ -1,6 +1,19 @@
-//! An event as CloudEvents 1.0 JSON (CloudEvents JSON Format 1.0.2, section 3).
+//! An event as a CloudEvents 1.0 JSON document (CloudEvents JSON Format 1.0.2, section 3).
+//!
+//! Besides the required attributes (CloudEvents 1.0.2, section 3.1) an event carries the extension
+//! attributes `gatewayid`, `stream`, `sequence` (the CloudEvents sequence extension: twenty decimal
+//! digits, so that texts sort as numbers do), `partitionkey` (the partitioning extension: the asset)
+//! and `observedtime`.
 
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Serialize, Serializer};
+
+use crate::event::{Event, EventType, Fact, GapReason, PreviousState, Quality, Sequence, StreamId};
+use crate::identity;
 use crate::name::{GatewayId, Site};
+
+/// The media type of the document (CloudEvents JSON Format 1.0.2, section 3).
+pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// Whose events these are.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -9,4 +22,154 @@ pub struct Origin {
     pub gateway: GatewayId,
     /// The site that the assets belong to.
     pub site: Site,
+}
+
+/// An event in its place: everything that its document says.
+///
+/// Serializes as the document.
+#[derive(Clone, Copy, Debug)]
+pub struct CloudEvent<'a> {
+    /// Whose event it is.
+    pub origin: &'a Origin,
+    /// The numbered series that it belongs to.
+    pub stream: &'a StreamId,
+    /// Its place in the series.
+    pub sequence: Sequence,
+    /// What happened.
+    pub event: &'a Event,
+}
+
+impl CloudEvent<'_> {
+    /// The document, as one line of UTF-8 JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("its keys are strings and its numbers finite")
+    }
+}
+
+impl Serialize for CloudEvent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { origin, stream, sequence, event } = self;
+        let kind = event.kind();
+        let id = identity::id(&origin.site, event);
+        let mut document = serializer.serialize_struct("CloudEvent", 14)?;
+        document.serialize_field("specversion", "1.0")?;
+        document.serialize_field("id", &format_args!("{id}"))?;
+        document.serialize_field("source", &format_args!("urn:penstock:{}:{}", origin.site, event.asset))?;
+        document.serialize_field("type", kind.as_str())?;
+        document.serialize_field("time", &format_args!("{}", event.time))?;
+        document.serialize_field("datacontenttype", "application/json")?;
+        document.serialize_field("dataschema", &format_args!("{}", schema_of(kind)))?;
+        document.serialize_field("gatewayid", &origin.gateway)?;
+        document.serialize_field("stream", stream.as_str())?;
+        document.serialize_field("sequence", &format_args!("{:020}", sequence.0))?;
+        document.serialize_field("partitionkey", &event.asset)?;
+        document.serialize_field("observedtime", &format_args!("{}", event.observed))?;
+        document.serialize_field("data", &Data(event))?;
+        document.end()
+    }
+}
+
+/// The URN of the schema of a type's data: `urn:penstock:schema:production.completed:1`.
+pub fn schema_of(kind: EventType) -> String {
+    format!("urn:penstock:schema:{kind}:{}", kind.version())
+}
+
+/// The type's own part of the document.
+struct Data<'a>(&'a Event);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut data = serializer.serialize_map(None)?;
+        match &self.0.fact {
+            Fact::TelemetrySampled { tag, value, unit } => {
+                data.serialize_entry("tag", tag)?;
+                data.serialize_entry("value", value)?;
+                data.serialize_entry("unit", unit)?;
+                data.serialize_entry("quality", &QualityData(self.0.quality))?;
+            }
+            Fact::MachineStateChanged { tag, state, previous } => {
+                data.serialize_entry("tag", tag)?;
+                data.serialize_entry("state", state)?;
+                data.serialize_entry("previous", &previous.as_ref().map(PreviousData))?;
+            }
+            Fact::ProductionCompleted { tag, output, quantity, counter } => {
+                data.serialize_entry("tag", tag)?;
+                data.serialize_entry("output", output.as_str())?;
+                data.serialize_entry("quantity", quantity)?;
+                data.serialize_entry(
+                    "counter",
+                    &CounterData { epoch: counter.epoch.to_string(), from: counter.from, to: counter.to },
+                )?;
+            }
+            Fact::SourceDown { source, cause } => {
+                data.serialize_entry("source", source)?;
+                data.serialize_entry("cause", &format_args!("{cause}"))?;
+            }
+            Fact::SourceUp { source, down_since } => {
+                data.serialize_entry("source", source)?;
+                data.serialize_entry("down_since", &format_args!("{down_since}"))?;
+            }
+            Fact::Gap { stream, first, last, reason, lost } => {
+                data.serialize_entry("stream", stream.as_str())?;
+                data.serialize_entry("first", &format_args!("{:020}", first.0))?;
+                data.serialize_entry("last", &format_args!("{:020}", last.0))?;
+                data.serialize_entry("reason", reason.as_str())?;
+                data.serialize_entry("lost", &LostData(lost))?;
+            }
+            Fact::GatewayStarted { version } => data.serialize_entry("version", version)?,
+        }
+        data.end()
+    }
+}
+
+impl GapReason {
+    /// `buffer_full`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+        }
+    }
+}
+
+struct QualityData(Quality);
+
+impl Serialize for QualityData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut quality = serializer.serialize_map(None)?;
+        match self.0 {
+            Quality::Good => quality.serialize_entry("status", "good")?,
+            Quality::Bad(cause) => {
+                quality.serialize_entry("status", "bad")?;
+                quality.serialize_entry("cause", &format_args!("{cause}"))?;
+            }
+        }
+        quality.end()
+    }
+}
+
+struct PreviousData<'a>(&'a PreviousState);
+
+impl Serialize for PreviousData<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut previous = serializer.serialize_map(Some(2))?;
+        previous.serialize_entry("state", &self.0.state)?;
+        let duration_ms = u64::try_from(self.0.duration.as_millis()).unwrap_or(u64::MAX);
+        previous.serialize_entry("duration_ms", &duration_ms)?;
+        previous.end()
+    }
+}
+
+#[derive(Serialize)]
+struct CounterData {
+    epoch: String,
+    from: u64,
+    to: u64,
+}
+
+struct LostData<'a>(&'a [(EventType, u64)]);
+
+impl Serialize for LostData<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(kind, count)| (kind.as_str(), count)))
+    }
 }
