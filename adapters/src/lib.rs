@@ -1,1 +1,10 @@
-//! placeholder
+//! Protocol adapters: they ask devices and say what they answered, as `Observation`s.
+//!
+//! Each adapter splits into a pure core (settings, plan, decode, schedule) and a thin session that
+//! does the IO. An adapter refuses to interpret: what a value means is the normalizer's business.
+//! The types of a protocol's library never leave its module.
+
+mod clock;
+pub mod modbus;
+
+pub use clock::Clock;

@@ -5,90 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::name::{AssetPath, GatewayId, SourceName, StateName, TagPath};
+use crate::name::{AssetPath, SourceName, StateName, TagPath};
 use crate::reading::{Cause, Value};
+use crate::stream::{Lane, Sequence, StreamId};
 use crate::time::Timestamp;
-
-/// The two lanes. Each numbers its events on its own, and telemetry is the first to be shed.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// Few, precious, ordered.
-    Business,
-    /// Many; thinned or dropped before any business event.
-    Telemetry,
-}
-
-impl Lane {
-    /// Both lanes, the precious one first.
-    pub const ALL: [Self; 2] = [Self::Business, Self::Telemetry];
-
-    /// `business` or `telemetry`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Business => "business",
-            Self::Telemetry => "telemetry",
-        }
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// An event's place in its lane: 1, 2, 3 … without holes.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Sequence(pub u64);
-
-impl Sequence {
-    /// The place before the first event.
-    pub const ZERO: Self = Self(0);
-
-    /// The next place.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// One numbered series of events: a lane of a gateway's store. A store that is made anew starts a
-/// stream of its own, so a receiver never takes its first events for old ones.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct StreamId(Arc<str>);
-
-impl StreamId {
-    /// The stream of `lane` in the store `store` of `gateway`: `edge-01/business/3f2a9c01`.
-    pub fn new(gateway: &GatewayId, lane: Lane, store: u32) -> Self {
-        Self(format!("{gateway}/{lane}/{store:08x}").into())
-    }
-
-    /// A stream id as it was stored. Only the store makes these.
-    pub fn from_stored(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The text form.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Whether an event's value can be trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -187,6 +107,15 @@ pub enum GapReason {
     BufferFull,
 }
 
+impl GapReason {
+    /// `buffer_full`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+        }
+    }
+}
+
 /// The state that a machine left.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PreviousState {
@@ -218,7 +147,8 @@ impl Output {
 /// Where a counter stands: the natural key of a production event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CounterMark {
-    /// The slot in which this run of the counter began: its first reading, a rollover or a reset.
+    /// The slot in which this run of the counter began: its first reading, a rollover or a reset. Later
+    /// than the epoch of the run before even if the clock was set back.
     pub epoch: Timestamp,
     /// The counter's value before, in its own run.
     pub from: u64,
@@ -279,7 +209,12 @@ impl EventType {
     pub const fn lane(self) -> Lane {
         match self {
             Self::TelemetrySampled => Lane::Telemetry,
-            _ => Lane::Business,
+            Self::MachineStateChanged
+            | Self::ProductionCompleted
+            | Self::GatewaySourceDown
+            | Self::GatewaySourceUp
+            | Self::GatewayGap
+            | Self::GatewayStarted => Lane::Business,
         }
     }
 }

@@ -13,15 +13,16 @@ pub mod identity;
 mod name;
 pub mod normalizer;
 mod reading;
+mod stream;
 mod time;
 
 pub use event::{
-    CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality, Sequence, StreamId,
-    UnknownEventType,
+    CounterMark, Event, EventType, Fact, GapReason, Output, PreviousState, Quality, UnknownEventType,
 };
 pub use name::{
     AssetPath, DestinationName, GatewayId, InvalidName, MAX_NAME_BYTES, MAX_PATH_SEGMENTS, Site, SourceName,
     StateName, TagName, TagPath,
 };
 pub use reading::{Cause, Observation, Reading, Sample, SourceId, TagId, Value};
+pub use stream::{Lane, Sequence, StreamId};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,13 @@ impl Timestamp {
             Ok(micros) if micros > 0 => Self(self.0.saturating_sub(self.0.rem_euclid(micros))),
             _ => self,
         }
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// The same point in time; the Unix epoch for a clock that shows an earlier one.
+    fn from(time: SystemTime) -> Self {
+        Self::EPOCH.saturating_add(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 }
 

@@ -1,1 +1,24 @@
-//! placeholder
+//! Uplinks: they carry events to the enterprise.
+//!
+//! An uplink makes one attempt for each event and says how it ended, as one [`Outcome`]. It does not
+//! retry, reorder or remember events: the forwarder does, from the buffer. It does keep its own
+//! connection up.
+
+pub mod mqtt;
+
+/// How one attempt to deliver one event ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The receiver has taken responsibility for it.
+    Delivered,
+    /// The receiver will never take this event, however often it is sent.
+    Refused {
+        /// Why, in words, with the protocol's own code where there is one.
+        reason: String,
+    },
+    /// It may or may not have arrived. Sending it again can help.
+    Failed {
+        /// Why, in words, with the protocol's own code where there is one.
+        reason: String,
+    },
+}

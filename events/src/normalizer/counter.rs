@@ -14,20 +14,22 @@ pub(super) struct Counter(Option<Run>);
 /// One run of a counter: from its first reading, a rollover or a reset to the next.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Run {
-    epoch_us: i64,
-    value: u64,
+    pub(super) epoch_us: i64,
+    pub(super) value: u64,
 }
 
-/// What a reading means for a counter.
-pub(super) enum Movement {
-    /// It stands where it stood.
-    None,
-    /// The first reading ever: where counting begins. Nothing to tell, but to remember.
-    Began,
-    /// It counted.
-    Counted { quantity: u64, mark: CounterMark },
-    /// It was reset and has not counted since: to remember.
-    Reset,
+/// A reading after which the counter stands elsewhere.
+pub(super) struct Movement {
+    /// What to store.
+    pub(super) run: Run,
+    /// What to tell; nothing of the first reading ever, where counting begins, and of a reset to 0.
+    pub(super) counted: Option<Counted>,
+}
+
+/// Pieces, and where the counter stood and stands.
+pub(super) struct Counted {
+    pub(super) quantity: u64,
+    pub(super) mark: CounterMark,
 }
 
 impl Counter {
@@ -35,39 +37,42 @@ impl Counter {
         Self(Some(run))
     }
 
-    pub(super) fn stored(&self) -> Option<Run> {
-        self.0
-    }
-
-    /// The value at `time`. A value that cannot be a count (negative, text, beyond the highest) is
-    /// `None`: it says nothing.
+    /// The value at `time`. `None` when the counter stands where it stood, and for a value that cannot
+    /// be a count (negative, not an integer, beyond the highest): that says nothing.
     pub(super) fn observe(&mut self, rule: &CounterRule, time: Timestamp, value: &Value) -> Option<Movement> {
         let value = as_count(value).filter(|value| *value <= rule.highest)?;
-        let run_from_here = Run { epoch_us: time.as_micros(), value };
-        let Some(last) = self.0.replace(run_from_here) else { return Some(Movement::Began) };
-
-        if value >= last.value {
-            self.0 = Some(Run { value, ..last });
-            return Some(match value - last.value {
-                0 => Movement::None,
-                quantity => last.counted(quantity, last.epoch_us, value),
-            });
-        }
-        // It fell. From the last value up to the highest, one step to 0, and on to the value:
-        // cannot overflow, since value < last <= highest.
-        let rolled_over = (rule.highest - last.value) + value + 1;
-        let quantity = if rolled_over <= rule.max_step { rolled_over } else { value };
-        Some(match quantity {
-            0 => Movement::Reset,
-            quantity => last.counted(quantity, run_from_here.epoch_us, value),
-        })
+        let Some(last) = self.0 else {
+            let run = Run { epoch_us: time.as_micros(), value };
+            self.0 = Some(run);
+            return Some(Movement { run, counted: None });
+        };
+        let (epoch_us, quantity) = match value.checked_sub(last.value) {
+            Some(0) => return None,
+            Some(quantity) => (last.epoch_us, quantity),
+            None => (last.next_epoch_us(time), pieces_in_fall(rule, last.value, value)),
+        };
+        let run = Run { epoch_us, value };
+        self.0 = Some(run);
+        let mark = CounterMark { epoch: Timestamp::from_micros(epoch_us), from: last.value, to: value };
+        Some(Movement { run, counted: (quantity > 0).then_some(Counted { quantity, mark }) })
     }
 }
 
 impl Run {
-    fn counted(self, quantity: u64, epoch_us: i64, value: u64) -> Movement {
-        let epoch = Timestamp::from_micros(epoch_us);
-        Movement::Counted { quantity, mark: CounterMark { epoch, from: self.value, to: value } }
+    /// The epoch of the run that follows at `time`. Always a later one, or else a clock that was set
+    /// back could give two runs the same epoch, and their events the same ids.
+    fn next_epoch_us(self, time: Timestamp) -> i64 {
+        time.as_micros().max(self.epoch_us.saturating_add(1))
+    }
+}
+
+/// How many pieces explain that the counter fell from `last` to `value`.
+fn pieces_in_fall(rule: &CounterRule, last: u64, value: u64) -> u64 {
+    // From the last value up to the highest, one step to 0, and on to the value: no more than the
+    // highest, since value < last. A last value beyond the highest is of an earlier configuration.
+    match rule.highest.checked_sub(last).map(|rest| rest + 1 + value) {
+        Some(rolled_over) if rolled_over <= rule.max_step => rolled_over,
+        _ => value,
     }
 }
 

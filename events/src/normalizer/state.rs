@@ -31,63 +31,61 @@ pub(super) struct Change {
 }
 
 /// What is stored: the told state. A candidate is not worth a commit; after a crash it is seen anew.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct StoredState {
-    state: String,
-    since_us: i64,
+    pub(super) state: String,
+    pub(super) since_us: i64,
 }
 
 impl MachineState {
     /// Takes the state as it was stored; a name that is no longer one begins with nothing told.
     pub(super) fn restore(stored: &StoredState) -> Self {
-        let told = stored
-            .state
-            .parse()
-            .ok()
-            .map(|state| Since { state, time: Timestamp::from_micros(stored.since_us) });
-        Self { told, candidate: None }
-    }
-
-    /// What to store after a change.
-    pub(super) fn stored(&self) -> Option<StoredState> {
-        self.told
-            .as_ref()
-            .map(|told| StoredState { state: told.state.to_string(), since_us: told.time.as_micros() })
+        let since = |state| Since { state, time: Timestamp::from_micros(stored.since_us) };
+        Self { told: stored.state.parse().ok().map(since), candidate: None }
     }
 
     /// The value at `time`; the change that it completes, if it does.
     pub(super) fn observe(&mut self, rule: &StateRule, time: Timestamp, value: &Value) -> Option<Change> {
         let state = rule.state_of(value);
-        if self.told.as_ref().is_some_and(|told| told.state == state) {
+        if self.told.as_ref().is_some_and(|told| told.state == *state) {
             self.candidate = None;
             return None;
         }
-        let began = match self.candidate.take() {
-            Some(candidate) if candidate.state == state => candidate.time,
+        // A clock that was set back takes the beginning with it: a begin in the future would hold the
+        // state back until the clock comes by again.
+        let began = match &self.candidate {
+            Some(candidate) if candidate.state == *state => candidate.time.min(time),
             _ => time,
         };
-        // A clock that went backwards must not hold a state back for ever.
         if time.checked_since(began).is_some_and(|lasted| lasted < rule.debounce) {
-            self.candidate = Some(Since { state, time: began });
+            self.candidate = Some(Since { state: state.clone(), time: began });
             return None;
         }
-        let previous =
-            self.told.replace(Since { state: state.clone(), time: began }).map(|told| PreviousState {
-                state: told.state,
-                duration: began.checked_since(told.time).unwrap_or(Duration::ZERO),
-            });
-        Some(Change { state, since: began, previous })
+        self.candidate = None;
+        let left = self.told.replace(Since { state: state.clone(), time: began });
+        let previous = left.map(|told| PreviousState {
+            state: told.state,
+            duration: began.checked_since(told.time).unwrap_or(Duration::ZERO),
+        });
+        Some(Change { state: state.clone(), since: began, previous })
+    }
+}
+
+impl Change {
+    /// What to store with the event.
+    pub(super) fn stored(&self) -> StoredState {
+        StoredState { state: self.state.to_string(), since_us: self.since.as_micros() }
     }
 }
 
 impl StateRule {
-    fn state_of(&self, value: &Value) -> StateName {
+    fn state_of(&self, value: &Value) -> &StateName {
         let raw = match value {
             Value::Bool(value) => Some(i64::from(*value)),
             Value::Int(value) => Some(*value),
             Value::UInt(value) => i64::try_from(*value).ok(),
             Value::Float(_) | Value::Text(_) => None,
         };
-        raw.and_then(|raw| self.map.get(&raw)).unwrap_or(&self.otherwise).clone()
+        raw.and_then(|raw| self.map.get(&raw)).unwrap_or(&self.otherwise)
     }
 }

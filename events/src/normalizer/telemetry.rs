@@ -24,9 +24,9 @@ impl LastReport {
         admitted
     }
 
-    /// The last report, unless there is none or it was bad already.
-    pub(super) fn is_good(&self) -> bool {
-        matches!(self.0, Some((_, Sample::Good(_))))
+    /// Whether the last report said that the value cannot be trusted.
+    pub(super) fn is_bad(&self) -> bool {
+        matches!(self.0, Some((_, Sample::Bad(_))))
     }
 }
 
@@ -49,10 +49,14 @@ fn has_moved(deadband: Deadband, last: &Value, value: &Value) -> bool {
     let limit = match deadband {
         Deadband::None => return last != value,
         Deadband::Absolute(limit) => Some(limit),
-        Deadband::Percent(percent) => as_number(last).map(|last| last.abs() * percent / 100.0),
+        Deadband::Percent(percent) => as_number(last).map(|last| last.abs() * (percent / 100.0)),
     };
     match (as_number(last), as_number(value), limit) {
-        (Some(last), Some(value), Some(limit)) => (value - last).abs() > limit,
+        (Some(last), Some(value), Some(limit)) => {
+            let is_within = (value - last).abs() <= limit;
+            // The negation also holds for what is no number, which must not silence a tag for ever.
+            !is_within
+        }
         _ => last != value,
     }
 }

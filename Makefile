@@ -1,0 +1,35 @@
+# Everything a person does with this tree. `make` alone lists it.
+
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test peers check deny bench
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## watch events survive an outage and a SIGKILL, and see the proof (nothing is installed)
+	cargo build --release --locked --package penstock --package penstock-plant
+	$(target)/release/penstock-plant demo --gateway-bin $(target)/release/penstock
+
+test: peers ## install the peers that the tests use, then run every test
+	cargo test --workspace --locked
+
+peers: ## install mosquitto, pymodbus and systemd-analyze where they are missing
+	@tests/peers/install.sh
+
+check: ## formatting and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## licences, banned crates, sources and, with a network, advisories
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --workspace --locked check licenses bans sources
+	@if cargo deny --workspace --locked fetch db; then \
+		echo cargo deny check advisories; \
+		cargo deny --workspace --locked check --disable-fetch advisories; \
+	else \
+		echo "The advisory database could not be fetched: advisories were NOT checked." >&2; \
+	fi
+
+bench: ## measure what docs/performance.md claims, on this machine
+	cargo bench --locked --package penstock --bench '*'

@@ -1,0 +1,34 @@
+//! Modbus TCP: polls one device on a fixed time grid and never writes to it.
+//!
+//! ```text
+//! Device (settings) ── plan ──► blocks ── session ──► registers ── decode ──► samples
+//!                                            ▲
+//!                        schedule, backoff ──┴─ poller ──► Observation
+//!                                                  └─ ledger ──► DeviceStatus, metrics, log
+//! ```
+//!
+//! Follows the Modbus Application Protocol V1.1b3 and Modbus Messaging on TCP/IP V1.0b.
+//! This module tree is the only place that knows `tokio_modbus`.
+
+mod address;
+mod backoff;
+mod decode;
+mod device;
+mod encoding;
+mod ledger;
+mod plan;
+mod poller;
+mod schedule;
+mod session;
+mod status;
+mod transport;
+
+#[cfg(test)]
+mod scripted;
+
+pub use address::{Address, Cell, InvalidAddress, Table};
+pub use device::{DEFAULT_PORT, Device, InvalidLimits, InvalidTag, Limits, Scaling, Tag};
+pub use encoding::{Encoding, InvalidEncoding, InvalidOrder, Order};
+pub use ledger::describe_metrics;
+pub use poller::{Wiring, poll};
+pub use status::{DeviceStatus, Link};

@@ -1,0 +1,162 @@
+//! A Modbus TCP device that does what a test tells it to, right or wrong.
+//!
+//! Written from the standard and by hand, so that it shares no mistake with `tokio_modbus`. It
+//! serves any stream: in memory, where paused time makes delays exact, or TCP.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// A read request, as it came over the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Request {
+    pub(super) transaction: u16,
+    pub(super) unit: u8,
+    pub(super) function: u8,
+    pub(super) start: u16,
+    pub(super) count: u16,
+}
+
+impl Request {
+    /// A frame around `pdu` that answers the request.
+    pub(super) fn frame(&self, pdu: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(pdu.len() + 1).expect("a short PDU");
+        let mut frame = Vec::new();
+        for word in [self.transaction, 0, len] {
+            frame.extend(word.to_be_bytes());
+        }
+        frame.push(self.unit);
+        frame.extend(pdu);
+        frame
+    }
+
+    /// The frame that answers with `words`, be they as many as were asked for or not.
+    pub(super) fn registers(&self, words: &[u16]) -> Vec<u8> {
+        let len = u8::try_from(2 * words.len()).expect("few registers");
+        let mut pdu = vec![self.function, len];
+        pdu.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+        self.frame(&pdu)
+    }
+
+    /// The frame that answers every register that was asked for with `word`.
+    pub(super) fn all(&self, word: u16) -> Vec<u8> {
+        self.registers(&vec![word; usize::from(self.count)])
+    }
+
+    /// The frame that answers with these bytes of coils or inputs.
+    pub(super) fn bits(&self, bytes: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(bytes.len()).expect("few bits");
+        self.frame(&[&[self.function, len], bytes].concat())
+    }
+
+    /// The frame that refuses.
+    pub(super) fn exception(&self, code: u8) -> Vec<u8> {
+        self.frame(&[self.function | 0x80, code])
+    }
+}
+
+/// What the device does about a request, one after the other. Nothing at all is silence.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Send(Vec<u8>),
+    Pause(Duration),
+    Close,
+}
+
+type Script = dyn Fn(usize, Request) -> Vec<Act> + Send + Sync;
+
+/// The device: a script over the requests that it gets, numbered from 0 over all connections.
+#[derive(Clone)]
+pub(super) struct Device {
+    script: Arc<Script>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Device {
+    pub(super) fn new(script: impl Fn(usize, Request) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self { script: Arc::new(script), requests: Arc::default(), connections: Arc::default() }
+    }
+
+    /// A device that answers request `n` with the frame that `reply` makes.
+    pub(super) fn answering(reply: impl Fn(usize, Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::new(move |n, request| vec![Act::Send(reply(n, request))])
+    }
+
+    /// Every request so far.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no test panics with the lock").clone()
+    }
+
+    /// How many connections were made to it.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The client's end of a connection in memory.
+    pub(super) fn connect(&self) -> DuplexStream {
+        let (client, server) = duplex(4096);
+        tokio::spawn(self.clone().serve(server));
+        client
+    }
+
+    /// Serves everyone who connects to `listener`, one at a time, until aborted.
+    pub(super) fn listen(&self, listener: TcpListener) -> JoinHandle<()> {
+        let device = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _peer)) = listener.accept().await {
+                device.clone().serve(stream).await;
+            }
+        })
+    }
+
+    /// Follows the script until the connection ends, which is nothing to a device.
+    async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        if let Err(ended) = self.converse(&mut stream).await {
+            assert_ne!(ended.kind(), io::ErrorKind::InvalidData, "{ended}");
+        }
+    }
+
+    async fn converse(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+        loop {
+            let request = read_request(stream).await?;
+            let n = {
+                let mut requests = self.requests.lock().expect("no test panics with the lock");
+                requests.push(request);
+                requests.len() - 1
+            };
+            for act in (self.script)(n, request) {
+                match act {
+                    Act::Send(bytes) => stream.write_all(&bytes).await?,
+                    Act::Pause(pause) => sleep(pause).await,
+                    Act::Close => return stream.shutdown().await,
+                }
+            }
+        }
+    }
+}
+
+/// MBAP header (Messaging on TCP/IP V1.0b, section 3.1.3), then function, start and count.
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+    let transaction = stream.read_u16().await?;
+    let protocol = stream.read_u16().await?;
+    let len = stream.read_u16().await?;
+    if (protocol, len) != (0, 6) {
+        let text = format!("protocol {protocol} and length {len} are no read request's");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(Request {
+        transaction,
+        unit: stream.read_u8().await?,
+        function: stream.read_u8().await?,
+        start: stream.read_u16().await?,
+        count: stream.read_u16().await?,
+    })
+}

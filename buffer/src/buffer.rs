@@ -1,0 +1,348 @@
+//! The handle: what the rest of the gateway sees of the buffer.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
+
+use penstock_events::normalizer::StateChange;
+use penstock_events::{DestinationName, Event, Lane, Sequence, StreamId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use crate::block::Packer;
+use crate::error::{AckError, AppendError, CloseError, OpenError, ReadError};
+use crate::generation::{Fault, contain};
+use crate::intake::{Answer, Arrival, Intake, Request};
+use crate::meters;
+use crate::options::Options;
+use crate::per_lane::{Appended, Heads, PerLane};
+use crate::reader::Batch;
+use crate::record::{self, MAX_EVENT_BYTES};
+use crate::recovery::recover;
+use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
+use crate::status::Status;
+use crate::writer::{Work, Writer};
+
+/// How many events one append may bring: they share one commit, which is held in memory whole.
+pub const MAX_APPEND_EVENTS: usize = 8_192;
+/// How many events may be on their way to the disk; appends above that wait. Room for several full
+/// groups, and a few megabytes at most.
+const MAX_QUEUED_EVENTS: u32 = 16_384;
+
+/// An open buffer. Clones are handles of the same one; when the last is dropped it closes as
+/// [`close`](Self::close) does.
+#[derive(Clone)]
+pub struct Buffer {
+    core: Arc<Core>,
+}
+
+struct Core {
+    shared: Arc<Shared>,
+    /// The normalizer's state as it was found.
+    state: BTreeMap<String, Vec<u8>>,
+    /// Keeps the order of appends that wait for room: who asks first is queued first.
+    order: tokio::sync::Mutex<()>,
+    room: Arc<Semaphore>,
+    arrivals: Sender<Arrival>,
+    work: Sender<Work>,
+    /// `None` once closed.
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    threads: [JoinHandle<()>; 2],
+    _lock: File,
+}
+
+/// An append that is queued. Resolves once it is durable; dropping it does not take the append back.
+#[must_use = "the append is durable only once this resolves"]
+pub struct Ticket {
+    answer: oneshot::Receiver<Result<Appended, AppendError>>,
+    shared: Arc<Shared>,
+}
+
+impl Buffer {
+    /// Opens the store at `options.path`, or makes it. Blocks on disk.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; each says what to do.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let found = recover(&options)?;
+        let limits = options.limits();
+        let shelf = Shelf::default();
+        for lane in Lane::ALL {
+            let id = found.manifest.lanes[lane].last().expect("recovery leaves an active generation").id;
+            shelf.put(lane, id, Arc::clone(&found.active[lane]));
+        }
+        let shared = Arc::new(Shared {
+            streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
+            directory: found.directory,
+            destinations: options.destinations,
+            catalog: Mutex::new(found.manifest),
+            cursors: Mutex::new(LiveCursors { cursors: found.cursors, saved: Saved::Yes }),
+            heads: watch::Sender::new(found.heads),
+            failure: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            shed_events: AtomicU64::new(0),
+            shelf,
+            decoded: Mutex::default(),
+        });
+        let packer = || Packer::new().map_err(OpenError::Thread);
+        let (arrivals, arriving) = mpsc::channel();
+        let (work, working) = mpsc::channel();
+        let intake = Intake::new(Arc::clone(&shared), options.group, packer()?, work.clone());
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            limits,
+            gateway: options.gateway,
+            clock: options.clock,
+            active: found.active,
+            state: found.state.clone(),
+            packer: packer()?,
+            intake: arrivals.clone(),
+        };
+        let threads = start(&shared, (intake, arriving), (writer, working), arrivals.clone())?;
+        meters::heads(found.heads);
+        Ok(Self {
+            core: Arc::new(Core {
+                shared,
+                state: found.state,
+                order: tokio::sync::Mutex::new(()),
+                room: Arc::new(Semaphore::new(MAX_QUEUED_EVENTS as usize)),
+                arrivals,
+                work,
+                running: Mutex::new(Some(Running { threads, _lock: found.lock })),
+            }),
+        })
+    }
+
+    /// The normalizer's state as it was when the buffer was opened, by key.
+    pub fn state(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.core.state
+    }
+
+    /// The stream of `lane`: what its sequences count.
+    pub fn stream(&self, lane: Lane) -> &StreamId {
+        &self.core.shared.streams[lane]
+    }
+
+    /// Appends `events`, and the `state` that explains them, and returns once all of it is durable.
+    ///
+    /// The business events and the state of one append are committed together or not at all.
+    /// Dropping the future before it resolves leaves open whether the append takes place.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    pub async fn append(&self, events: Vec<Event>, state: Vec<StateChange>) -> Result<Appended, AppendError> {
+        self.enqueue(events, state).await?.await
+    }
+
+    /// Queues an append, waiting for room if there is none, and returns before it is durable. So many
+    /// appends can be under way at once; their sequences are in the order in which `enqueue` was first polled.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`].
+    pub async fn enqueue(&self, events: Vec<Event>, state: Vec<StateChange>) -> Result<Ticket, AppendError> {
+        check(&events, &state)?;
+        let core = &self.core;
+        let weight = u32::try_from(events.len().max(1)).expect("at most MAX_APPEND_EVENTS");
+        let in_turn = core.order.lock().await;
+        let room =
+            Arc::clone(&core.room).acquire_many_owned(weight).await.map_err(|_| AppendError::Closed)?;
+        let ticket = self.queue(events, state, room);
+        drop(in_turn);
+        ticket
+    }
+
+    /// Up to `limit` events of `lane`, from the first that is retained at or after `from`. Takes
+    /// nothing away, and sees only what is durable. Blocks on disk: not for an async worker.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Damaged`] when the store does not hold what it should.
+    pub fn read(&self, lane: Lane, from: Sequence, limit: usize) -> Result<Batch, ReadError> {
+        self.core.shared.read(lane, from, limit)
+    }
+
+    /// How far `destination` has acknowledged `lane`; `None` when it is not a configured destination.
+    pub fn cursor(&self, destination: &DestinationName, lane: Lane) -> Option<Sequence> {
+        let shared = &self.core.shared;
+        shared
+            .destinations
+            .contains(destination)
+            .then(|| lock(&shared.cursors).cursors.get(destination).unwrap_or_default()[lane])
+    }
+
+    /// Notes that `destination` has every event of `lane` up to and with `through`. Holds at once in
+    /// memory, and within about 100 ms on disk. An acknowledgement of what is already acknowledged changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`] when the destination is not configured or the lane does not reach so far.
+    pub fn ack(&self, destination: &DestinationName, lane: Lane, through: Sequence) -> Result<(), AckError> {
+        let shared = &self.core.shared;
+        if !shared.destinations.contains(destination) {
+            return Err(AckError::UnknownDestination(destination.clone()));
+        }
+        let head = shared.heads.borrow()[lane];
+        if through > head {
+            return Err(AckError::PastHead { lane, through, head });
+        }
+        let before = {
+            let mut live = lock(&shared.cursors);
+            if !live.cursors.advance(destination, lane, through) {
+                return Ok(());
+            }
+            std::mem::replace(&mut live.saved, Saved::No)
+        };
+        meters::acknowledged(destination, lane, through);
+        // One nudge for all that moved since the file was written. A writer that is gone has closed.
+        if before == Saved::Yes {
+            drop(self.core.work.send(Work::Nudge));
+        }
+        Ok(())
+    }
+
+    /// The last durable sequence of each lane, and every change of it.
+    pub fn heads(&self) -> watch::Receiver<Heads> {
+        self.core.shared.heads.subscribe()
+    }
+
+    /// What is in the buffer, and who still needs it.
+    pub fn status(&self) -> Status {
+        self.core.shared.status()
+    }
+
+    /// Commits what is queued, makes the cursors durable and releases the directory. Appends that wait
+    /// for room in a full buffer are refused. Blocks on disk: not for an async worker.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError::Failed`] when the disk failed, now or before.
+    pub fn close(self) -> Result<(), CloseError> {
+        self.core.close()
+    }
+
+    fn queue(
+        &self,
+        events: Vec<Event>,
+        state: Vec<StateChange>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Ticket, AppendError> {
+        let shared = &self.core.shared;
+        let (to, answer) = oneshot::channel();
+        let request = Request { events, state, answer: Answer { to, room } };
+        if shared.closing.load(Ordering::Acquire)
+            || self.core.arrivals.send(Arrival::Append(request)).is_err()
+        {
+            return Err(refusal(shared));
+        }
+        Ok(Ticket { answer, shared: Arc::clone(shared) })
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<Appended, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer)
+            .poll(context)
+            .map(|answer| answer.unwrap_or_else(|_| Err(refusal(&self.shared))))
+    }
+}
+
+impl Core {
+    fn close(&self) -> Result<(), CloseError> {
+        let Some(Running { threads, _lock }) = lock(&self.running).take() else { return self.outcome() };
+        self.shared.closing.store(true, Ordering::Release);
+        // A thread that is gone has closed; the rest is done here all the same.
+        drop(self.work.send(Work::Nudge));
+        drop(self.arrivals.send(Arrival::Close));
+        for thread in threads {
+            thread.join().expect("both threads catch their panics");
+        }
+        self.room.close();
+        self.shared.shelf.clear();
+        self.outcome()
+    }
+
+    fn outcome(&self) -> Result<(), CloseError> {
+        match self.shared.failure.get() {
+            Some(reason) => Err(CloseError::Failed(reason.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the buffer did not close cleanly");
+        }
+    }
+}
+
+/// Starts both threads. A panic in one, which would be a defect, fails the buffer and not silently.
+fn start(
+    shared: &Arc<Shared>,
+    (intake, arriving): (Intake, Receiver<Arrival>),
+    (writer, working): (Writer, Receiver<Work>),
+    arrivals: Sender<Arrival>,
+) -> Result<[JoinHandle<()>; 2], OpenError> {
+    let for_intake = Arc::clone(shared);
+    let for_writer = Arc::clone(shared);
+    let intake = thread::Builder::new()
+        .name("buffer-intake".to_owned())
+        .spawn(move || guard(&for_intake, || intake.run(&arriving)))
+        .map_err(OpenError::Thread)?;
+    let writer = thread::Builder::new()
+        .name("buffer-writer".to_owned())
+        .spawn(move || {
+            guard(&for_writer, || writer.run(&working));
+            drop(arrivals.send(Arrival::WriterStopped));
+        })
+        .map_err(OpenError::Thread)?;
+    Ok([intake, writer])
+}
+
+fn guard(shared: &Shared, work: impl FnOnce()) {
+    let done = contain(|| {
+        work();
+        Ok::<(), Fault>(())
+    });
+    if let Err(fault) = done {
+        shared.fail(|| fault.to_string());
+    }
+}
+
+fn check(events: &[Event], state: &[StateChange]) -> Result<(), AppendError> {
+    if events.len() > MAX_APPEND_EVENTS {
+        return Err(AppendError::TooManyEvents { events: events.len() });
+    }
+    for (index, event) in events.iter().enumerate() {
+        let bytes = record::size_bound(event);
+        if bytes > MAX_EVENT_BYTES {
+            return Err(AppendError::EventTooLarge { index, bytes });
+        }
+    }
+    for change in state {
+        let bytes = change.key.len() + change.value.len();
+        if bytes > MAX_EVENT_BYTES {
+            return Err(AppendError::StateTooLarge { key: change.key.clone(), bytes });
+        }
+    }
+    Ok(())
+}
+
+fn refusal(shared: &Shared) -> AppendError {
+    shared.failure.get().map_or(AppendError::Closed, |reason| AppendError::Failed(reason.clone()))
+}

@@ -1,0 +1,287 @@
+//! One generation on disk: a sled database of its own, insert-only, deleted whole. The only module
+//! that knows sled.
+//!
+//! What `sled::flush` leaves to chance is done here: a commit is `apply_batch`, `flush`, then
+//! `fdatasync` of `<generation>/db`; a new database is `fsync`ed with its directories before it is
+//! listed anywhere. sled panics on some damage and on some disk errors, so nothing of it runs
+//! outside [`contain`].
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use penstock_events::normalizer::StateChange;
+use penstock_events::{Event, Sequence};
+
+use crate::block::{self, Header, InvalidBlock};
+use crate::durable_file::sync_directory;
+use crate::manifest::Extent;
+
+/// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// How long a generation that was just closed may hold its lock: sled's threads let go of the file a little after the last handle does.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const UNLOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What is wrong with a generation.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("its database is damaged: {0}")]
+    Database(String),
+    #[error("its database gave up: {0}")]
+    Panicked(String),
+    #[error("the block that begins at {first} cannot be used: {error}")]
+    Block { first: Sequence, error: InvalidBlock },
+    #[error("event {0} should be in it and is not")]
+    Missing(Sequence),
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::Io(error),
+            other => Self::Database(other.to_string()),
+        }
+    }
+}
+
+/// What is stored under what, in the order in which sled keeps it. State comes before blocks so that
+/// it is not rewritten with the pages at the growing end.
+enum Key<'a> {
+    /// A piece of the normalizer's state (business lane only).
+    State(&'a str),
+    /// Telemetry up to this place was announced as shed: its generations are to be deleted (business lane only).
+    ShedThrough,
+    /// The block whose first event is this.
+    Block(Sequence),
+}
+
+impl Key<'_> {
+    const STATE: u8 = 1;
+    const SHED_THROUGH: u8 = 2;
+    const BLOCK: u8 = 3;
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::State(key) => [&[Self::STATE], key.as_bytes()].concat(),
+            Self::ShedThrough => vec![Self::SHED_THROUGH],
+            Self::Block(first) => [&[Self::BLOCK][..], &first.0.to_be_bytes()].concat(),
+        }
+    }
+}
+
+/// What one commit adds to a generation.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) blocks: Vec<(Sequence, Vec<u8>)>,
+    pub(crate) state: Vec<StateChange>,
+    pub(crate) shed_through: Option<Sequence>,
+}
+
+impl Writes {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.state.is_empty() && self.shed_through.is_none()
+    }
+}
+
+/// An open generation.
+pub(crate) struct Database {
+    directory: PathBuf,
+    /// `None` only while it is being dropped.
+    db: Option<sled::Db>,
+    /// `<directory>/db`, for `fdatasync`.
+    data: File,
+    deleted: AtomicBool,
+}
+
+impl Database {
+    /// Makes an empty generation, durable with its directory entry.
+    pub(crate) fn create(directory: &Path) -> Result<Self, Fault> {
+        fs::create_dir(directory)?;
+        let made = Self::open(directory)?;
+        made.sync()?;
+        File::open(directory.join("conf"))?.sync_all()?;
+        sync_directory(&directory.join("blobs"))?;
+        sync_directory(directory)?;
+        sync_directory(directory.parent().expect("a generation stands in its lane's directory"))?;
+        Ok(made)
+    }
+
+    /// Opens a generation that exists.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Fault> {
+        let config = sled::Config::new()
+            .path(directory)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .use_compression(false)
+            .mode(sled::Mode::HighThroughput);
+        let deadline = Instant::now() + UNLOCK_TIMEOUT;
+        let db = loop {
+            match contain(|| Ok(config.open()?)) {
+                Err(Fault::Io(error)) if is_locked(&error) && Instant::now() < deadline => {
+                    thread::sleep(UNLOCK_POLL_INTERVAL);
+                }
+                opened => break opened?,
+            }
+        };
+        let data = File::open(directory.join("db"))?;
+        Ok(Self { directory: directory.to_owned(), db: Some(db), data, deleted: AtomicBool::new(false) })
+    }
+
+    /// Writes all of `writes` or nothing. It is durable only after [`sync`](Self::sync).
+    ///
+    /// sled lets one batch in a process at a time, and none while a `flush` runs, in whatever database:
+    /// who writes to two applies both before syncing either.
+    pub(crate) fn apply(&self, writes: Writes) -> Result<(), Fault> {
+        let mut batch = sled::Batch::default();
+        for StateChange { key, value } in writes.state {
+            batch.insert(Key::State(&key).to_bytes(), value);
+        }
+        if let Some(through) = writes.shed_through {
+            batch.insert(Key::ShedThrough.to_bytes(), &through.0.to_be_bytes());
+        }
+        for (first, block) in writes.blocks {
+            batch.insert(Key::Block(first).to_bytes(), block);
+        }
+        contain(|| Ok(self.db().apply_batch(batch)?))
+    }
+
+    /// Makes durable what was applied.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        contain(|| Ok(self.db().flush().map(drop)?))?;
+        Ok(self.data.sync_data()?)
+    }
+
+    /// The events of the block that holds `sequence`, with its header.
+    pub(crate) fn block_with(&self, sequence: Sequence) -> Result<(Header, Vec<Event>), Fault> {
+        let (first, bytes) = self.stored_block_with(sequence)?;
+        let unpacked = contain(|| block::unpack(&bytes).map_err(|error| Fault::Block { first, error }))?;
+        covering(sequence, first, unpacked.0.last).map(|()| unpacked)
+    }
+
+    /// The header of the block that holds `sequence`; its events are not looked at.
+    pub(crate) fn header_with(&self, sequence: Sequence) -> Result<Header, Fault> {
+        let (first, bytes) = self.stored_block_with(sequence)?;
+        let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
+        covering(sequence, first, header.last).map(|()| header)
+    }
+
+    /// Looks at every block: what is in the generation, given that it begins at `first`.
+    pub(crate) fn extent(&self, first: Sequence) -> Result<Extent, Fault> {
+        let mut extent = Extent::before(first);
+        contain(|| {
+            for entry in self.db().scan_prefix([Key::BLOCK]) {
+                let (key, bytes) = entry?;
+                let first = first_of(&key)?;
+                let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
+                if first != extent.last.next() || header.first != first {
+                    return Err(Fault::Missing(extent.last.next()));
+                }
+                extent.add(header.last, bytes.len() as u64, &header.tally);
+            }
+            Ok(())
+        })?;
+        Ok(extent)
+    }
+
+    /// All of the normalizer's state that is in this generation.
+    pub(crate) fn state(&self) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
+        contain(|| {
+            self.db()
+                .scan_prefix([Key::STATE])
+                .map(|entry| {
+                    let (key, value) = entry?;
+                    let key = std::str::from_utf8(&key[1..])
+                        .map_err(|_| Fault::Database(format!("a state key is not text: {key:?}")))?;
+                    Ok((key.to_owned(), value.to_vec()))
+                })
+                .collect()
+        })
+    }
+
+    /// Up to where telemetry was announced as shed, if it ever was in this generation.
+    pub(crate) fn shed_through(&self) -> Result<Option<Sequence>, Fault> {
+        let stored = contain(|| Ok(self.db().get(Key::ShedThrough.to_bytes())?))?;
+        stored.map(|bytes| sequence_of(&bytes)).transpose()
+    }
+
+    /// Deletes the directory once the last user of this generation lets go of it.
+    pub(crate) fn delete_on_close(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    fn stored_block_with(&self, sequence: Sequence) -> Result<(Sequence, sled::IVec), Fault> {
+        let after = Key::Block(sequence.next()).to_bytes();
+        match contain(|| Ok(self.db().get_lt(after)?))? {
+            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => Ok((first_of(&key)?, bytes)),
+            Some(_) | None => Err(Fault::Missing(sequence)),
+        }
+    }
+
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("only drop takes it")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // sled syncs once more while it closes, and panics when that fails. Everything that was
+        // promised is durable by then, so it is worth a line and no more.
+        if let Err(fault) = contain(|| {
+            drop(db);
+            Ok(())
+        }) {
+            tracing::warn!(directory = %self.directory.display(), %fault, "closing a generation failed");
+        }
+        if self.deleted.load(Ordering::Acquire) {
+            delete(&self.directory);
+        }
+    }
+}
+
+/// Deletes a generation that is no longer listed. A failure costs disk space until the next start, which tries again.
+pub(crate) fn delete(directory: &Path) {
+    if let Err(error) = fs::remove_dir_all(directory) {
+        tracing::warn!(
+            directory = %directory.display(), %error,
+            "a generation that is no longer needed could not be deleted; it takes disk space until the next start"
+        );
+    }
+}
+
+/// Runs `work`, turning a panic into a fault.
+pub(crate) fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Fault::Panicked(text.unwrap_or_else(|| "a panic without words".to_owned())))
+    })
+}
+
+fn covering(sequence: Sequence, first: Sequence, last: Sequence) -> Result<(), Fault> {
+    if (first..=last).contains(&sequence) { Ok(()) } else { Err(Fault::Missing(sequence)) }
+}
+
+fn first_of(key: &[u8]) -> Result<Sequence, Fault> {
+    sequence_of(key.get(1..).unwrap_or_default())
+}
+
+fn sequence_of(bytes: &[u8]) -> Result<Sequence, Fault> {
+    let bytes =
+        bytes.try_into().map_err(|_| Fault::Database(format!("{bytes:?} is not a place in a lane")))?;
+    Ok(Sequence(u64::from_be_bytes(bytes)))
+}
+
+/// sled has no error of its own for this.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}

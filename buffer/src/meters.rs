@@ -1,0 +1,56 @@
+//! The buffer's metrics, through the `metrics` facade.
+//!
+//! | name | kind | labels | what |
+//! |---|---|---|---|
+//! | `penstock_buffer_appended_events_total` | counter | `lane` | events made durable |
+//! | `penstock_buffer_commits_total` | counter | | commits; events per commit is the one over the other |
+//! | `penstock_buffer_commit_microseconds_total` | counter | | time spent in commits |
+//! | `penstock_buffer_shed_events_total` | counter | | undelivered telemetry given up because the buffer was full |
+//! | `penstock_buffer_stored_bytes` | gauge | `lane` | bytes of blocks kept |
+//! | `penstock_buffer_head` | gauge | `lane` | the last durable sequence |
+//! | `penstock_buffer_cursor` | gauge | `destination`, `lane` | the last acknowledged sequence; the head less this is the backlog |
+//! | `penstock_buffer_full` | gauge | | 1 while appends wait for deliveries, else 0 |
+
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use penstock_events::{DestinationName, Lane, Sequence};
+
+use crate::per_lane::{Heads, PerLane};
+
+pub(crate) fn committed(before: Heads, after: Heads, took: Duration, bytes: PerLane<u64>) {
+    for lane in Lane::ALL {
+        counter!("penstock_buffer_appended_events_total", "lane" => lane.as_str())
+            .increment(after[lane].0 - before[lane].0);
+    }
+    counter!("penstock_buffer_commits_total").increment(1);
+    counter!("penstock_buffer_commit_microseconds_total")
+        .increment(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    heads(after);
+    stored(bytes);
+}
+
+pub(crate) fn heads(heads: Heads) {
+    for lane in Lane::ALL {
+        gauge!("penstock_buffer_head", "lane" => lane.as_str()).set(heads[lane].0 as f64);
+    }
+}
+
+pub(crate) fn stored(bytes: PerLane<u64>) {
+    for lane in Lane::ALL {
+        gauge!("penstock_buffer_stored_bytes", "lane" => lane.as_str()).set(bytes[lane] as f64);
+    }
+}
+
+pub(crate) fn acknowledged(destination: &DestinationName, lane: Lane, through: Sequence) {
+    gauge!("penstock_buffer_cursor", "destination" => destination.to_string(), "lane" => lane.as_str())
+        .set(through.0 as f64);
+}
+
+pub(crate) fn shed(events: u64) {
+    counter!("penstock_buffer_shed_events_total").increment(events);
+}
+
+pub(crate) fn full(full: bool) {
+    gauge!("penstock_buffer_full").set(f64::from(u8::from(full)));
+}

@@ -1,0 +1,101 @@
+//! What the buffer is told when it is opened, with the defaults and the reason for each.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use penstock_events::{DestinationName, GatewayId, Timestamp};
+
+/// Room for a day or more of outage on the smallest disks that gateways have.
+pub const DEFAULT_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Large enough that a drained outage is a few dozen deletions, small enough to open in a blink.
+pub const DEFAULT_GENERATION_BYTES: u64 = 64 * 1024 * 1024;
+/// At most twenty partly filled commits a second: what flash bears for years.
+pub const DEFAULT_MAX_DELAY: Duration = Duration::from_millis(50);
+/// Where the cost of a sync is small beside that of the events.
+pub const DEFAULT_MAX_EVENTS: usize = 1_000;
+/// Below this the buffer would hold less than a few commits.
+pub const MIN_MAX_BYTES: u64 = 64 * 1024;
+/// A generation is at most this part of the whole, so that shedding one gives up little.
+pub(crate) const GENERATIONS_PER_BUFFER: u64 = 8;
+/// How many generations' room the business lane leaves to telemetry, so that each shed frees a whole generation.
+pub(crate) const RESERVED_GENERATIONS: u64 = 2;
+
+/// How a buffer is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of the store; made when it does not exist.
+    pub path: PathBuf,
+    /// Whose store this is: a part of its streams' ids, and the asset of the gaps that it announces.
+    pub gateway: GatewayId,
+    /// Who must acknowledge an event before it may be deleted. A destination that the store does not
+    /// know starts behind the last event. One that is no longer named keeps its cursor, and holds nothing back.
+    pub destinations: Vec<DestinationName>,
+    /// How many bytes of blocks may be kept, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
+    /// needs up to half as much again, since sled writes whole segments.
+    pub max_bytes: u64,
+    /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
+    pub generation_bytes: u64,
+    /// How appends share commits.
+    pub group: GroupCommit,
+    /// The time of the gaps that the buffer announces.
+    pub clock: fn() -> Timestamp,
+}
+
+/// How appends share commits. An append that finds the buffer idle is committed at once; those that
+/// come faster than the disk share a commit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GroupCommit {
+    /// How long after the commit before it a partly filled group waits for more, at most.
+    pub max_delay: Duration,
+    /// How many events make a group full: it waits no longer.
+    pub max_events: usize,
+}
+
+impl Default for GroupCommit {
+    fn default() -> Self {
+        Self { max_delay: DEFAULT_MAX_DELAY, max_events: DEFAULT_MAX_EVENTS }
+    }
+}
+
+impl Options {
+    /// The defaults for a store of `gateway` at `path`: [`DEFAULT_MAX_BYTES`],
+    /// [`DEFAULT_GENERATION_BYTES`], [`GroupCommit::default`] and the system's clock.
+    pub fn new(
+        path: impl Into<PathBuf>,
+        gateway: GatewayId,
+        destinations: impl IntoIterator<Item = DestinationName>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            gateway,
+            destinations: destinations.into_iter().collect(),
+            max_bytes: DEFAULT_MAX_BYTES,
+            generation_bytes: DEFAULT_GENERATION_BYTES,
+            group: GroupCommit::default(),
+            clock: system_time,
+        }
+    }
+
+    /// The limits that follow from these options.
+    pub(crate) fn limits(&self) -> Limits {
+        let generation_bytes = self.generation_bytes.clamp(1, self.max_bytes / GENERATIONS_PER_BUFFER);
+        let business_bytes = self.max_bytes - RESERVED_GENERATIONS * generation_bytes;
+        Limits { max_bytes: self.max_bytes, generation_bytes, business_bytes }
+    }
+}
+
+/// When to roll, to shed and to wait, in bytes of stored blocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Limits {
+    /// Above this, telemetry is shed.
+    pub(crate) max_bytes: u64,
+    /// From here on, a generation is sealed.
+    pub(crate) generation_bytes: u64,
+    /// From here on, appends wait until the business lane is delivered.
+    pub(crate) business_bytes: u64,
+}
+
+fn system_time() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::EPOCH.saturating_add(since_epoch)
+}

@@ -1,0 +1,158 @@
+//! What the buffer's threads and its callers share: the catalog of generations, the cursors, the
+//! heads and the open generations.
+//!
+//! The writer is the only one that changes the catalog and the heads. Locks are held for a look or
+//! an assignment, save for the shelf's, under which a generation may be opened. The order is shelf
+//! before catalog.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use penstock_events::{DestinationName, Event, Lane, Sequence, StreamId};
+use tokio::sync::watch;
+
+use crate::cursors::Cursors;
+use crate::directory::Directory;
+use crate::generation::{Database, Fault, delete};
+use crate::manifest::{GenerationId, Manifest};
+use crate::per_lane::{Heads, PerLane};
+
+/// How many generations stay open that nobody is using. Each costs a few megabytes; one per lane is
+/// what a drain needs.
+const MAX_IDLE_OPEN: usize = 2;
+/// How many decoded blocks are kept, so that reading on from the middle of one does not decode it
+/// again. One for each of a few destinations on each lane.
+pub(crate) const MAX_DECODED_BLOCKS: usize = 8;
+
+/// What the buffer's threads and its callers share.
+pub(crate) struct Shared {
+    pub(crate) directory: Directory,
+    pub(crate) streams: PerLane<StreamId>,
+    /// The destinations that hold events back.
+    pub(crate) destinations: Vec<DestinationName>,
+    /// A mutex and not a message: readers must see a generation's end without waiting for a commit.
+    pub(crate) catalog: Mutex<Manifest>,
+    /// A mutex and not a message: an acknowledgement must hold from the moment it returns.
+    pub(crate) cursors: Mutex<LiveCursors>,
+    pub(crate) heads: watch::Sender<Heads>,
+    pub(crate) failure: OnceLock<String>,
+    pub(crate) closing: AtomicBool,
+    /// Whether the business lane is full and appends wait.
+    pub(crate) full: AtomicBool,
+    /// Events shed since the buffer was opened.
+    pub(crate) shed_events: AtomicU64,
+    pub(crate) shelf: Shelf,
+    pub(crate) decoded: Mutex<VecDeque<DecodedBlock>>,
+}
+
+/// The cursors, and whether the file knows them.
+pub(crate) struct LiveCursors {
+    pub(crate) cursors: Cursors,
+    pub(crate) saved: Saved,
+}
+
+/// Whether what is in memory is also on disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Saved {
+    Yes,
+    No,
+}
+
+/// A block that was read lately.
+#[derive(Clone)]
+pub(crate) struct DecodedBlock {
+    pub(crate) lane: Lane,
+    pub(crate) first: Sequence,
+    pub(crate) last: Sequence,
+    pub(crate) events: Arc<[Event]>,
+}
+
+/// The generations that are open. sled allows one handle of a database in a process, so all share it.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    open: Mutex<Vec<Shelved>>,
+}
+
+struct Shelved {
+    lane: Lane,
+    id: GenerationId,
+    database: Arc<Database>,
+}
+
+impl Shared {
+    /// The generation `id`, opened if need be; `None` when it has left the catalog.
+    pub(crate) fn open_generation(
+        &self,
+        lane: Lane,
+        id: GenerationId,
+    ) -> Result<Option<Arc<Database>>, Fault> {
+        let mut open = lock(&self.shelf.open);
+        if let Some(at) = open.iter().position(|shelved| shelved.lane == lane && shelved.id == id) {
+            let shelved = open.remove(at);
+            let database = Arc::clone(&shelved.database);
+            open.push(shelved);
+            return Ok(Some(database));
+        }
+        // Looked up under the shelf's lock: what is listed here cannot be deleted before it is on the shelf.
+        if !lock(&self.catalog).lanes[lane].iter().any(|generation| generation.id == id) {
+            return Ok(None);
+        }
+        let database = Arc::new(Database::open(&self.directory.generation(lane, id))?);
+        Shelf::make_room(&mut open);
+        open.push(Shelved { lane, id, database: Arc::clone(&database) });
+        Ok(Some(database))
+    }
+
+    /// Deletes a generation that has left the catalog, once its last reader is done with it.
+    pub(crate) fn delete_generation(&self, lane: Lane, id: GenerationId) {
+        let mut open = lock(&self.shelf.open);
+        match open.iter().position(|shelved| shelved.lane == lane && shelved.id == id) {
+            Some(at) => open.remove(at).database.delete_on_close(),
+            None => delete(&self.directory.generation(lane, id)),
+        }
+    }
+
+    /// Makes every later append fail. The first reason stays.
+    pub(crate) fn fail(&self, reason: impl FnOnce() -> String) {
+        self.failure.get_or_init(|| {
+            let reason = reason();
+            tracing::error!(path = %self.directory.root().display(), %reason, "the buffer failed and takes nothing more");
+            reason
+        });
+    }
+
+    /// The end of what every configured destination has of `lane`; `None` without destinations.
+    pub(crate) fn slowest(&self, lane: Lane) -> Option<Sequence> {
+        lock(&self.cursors).cursors.slowest(&self.destinations, lane)
+    }
+}
+
+impl Shelf {
+    /// Puts an open generation on the shelf.
+    pub(crate) fn put(&self, lane: Lane, id: GenerationId, database: Arc<Database>) {
+        let mut open = lock(&self.open);
+        Self::make_room(&mut open);
+        open.push(Shelved { lane, id, database });
+    }
+
+    /// Closes everything that nobody is using.
+    pub(crate) fn clear(&self) {
+        lock(&self.open).clear();
+    }
+
+    /// Closes generations that nobody is using, the longest unused first. It happens under the lock,
+    /// so none is opened again before it is closed.
+    fn make_room(open: &mut Vec<Shelved>) {
+        let idle = |shelved: &Shelved| Arc::strong_count(&shelved.database) == 1;
+        while open.iter().filter(|shelved| idle(shelved)).count() >= MAX_IDLE_OPEN {
+            let longest = open.iter().position(idle).expect("one was just counted");
+            drop(open.remove(longest));
+        }
+    }
+}
+
+/// Locks a mutex. What it guards is whole even if a thread died in between: every change is one assignment.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,102 @@
+//! What the buffer says about itself.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use penstock_events::{DestinationName, Lane, Sequence};
+use serde::Serialize;
+
+use crate::per_lane::PerLane;
+use crate::shared::{Shared, lock};
+
+/// What is in the buffer, and who still needs it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Whether appends go through.
+    pub condition: Condition,
+    /// Each lane.
+    pub lanes: PerLane<LaneStatus>,
+    /// Each configured destination.
+    pub destinations: BTreeMap<DestinationName, PerLane<DestinationStatus>>,
+    /// How many undelivered events were given up since the buffer was opened, because it was full.
+    pub shed_events: u64,
+}
+
+/// Whether appends go through.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// They do.
+    Accepting,
+    /// They wait: undelivered business events fill the buffer.
+    Full,
+    /// They fail, for this reason, until the process starts again.
+    Failed(String),
+}
+
+/// What is in a lane.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct LaneStatus {
+    /// The first event that can still be read; the one after the head when there is none.
+    pub first_retained: Sequence,
+    /// The last durable event.
+    pub head: Sequence,
+    /// The bytes of its blocks.
+    pub stored_bytes: u64,
+    /// How many generations they are in.
+    pub generations: usize,
+}
+
+/// How far a destination is in a lane.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct DestinationStatus {
+    /// The last event that it acknowledged.
+    pub cursor: Sequence,
+    /// How many retained events it has yet to get.
+    pub backlog: u64,
+}
+
+impl Shared {
+    /// What is in the buffer, and who still needs it.
+    pub(crate) fn status(&self) -> Status {
+        let lanes = {
+            let catalog = lock(&self.catalog);
+            let heads = *self.heads.borrow();
+            PerLane::from_fn(|lane| {
+                let generations = &catalog.lanes[lane];
+                let retained = generations.iter().find(|generation| !generation.is_empty());
+                LaneStatus {
+                    first_retained: retained.map_or(heads[lane].next(), |generation| generation.first),
+                    head: heads[lane],
+                    stored_bytes: catalog.stored_bytes(lane),
+                    generations: generations.len(),
+                }
+            })
+        };
+        let live = lock(&self.cursors);
+        let destination = |name: &DestinationName| {
+            let cursor = live.cursors.get(name).unwrap_or_default();
+            let place = |lane: Lane| destination_status(&lanes[lane], cursor[lane]);
+            (name.clone(), PerLane::from_fn(place))
+        };
+        Status {
+            condition: self.condition(),
+            destinations: self.destinations.iter().map(destination).collect(),
+            lanes,
+            shed_events: self.shed_events.load(Ordering::Relaxed),
+        }
+    }
+
+    fn condition(&self) -> Condition {
+        match self.failure.get() {
+            Some(reason) => Condition::Failed(reason.clone()),
+            None if self.full.load(Ordering::Acquire) => Condition::Full,
+            None => Condition::Accepting,
+        }
+    }
+}
+
+fn destination_status(lane: &LaneStatus, cursor: Sequence) -> DestinationStatus {
+    let next = cursor.next().max(lane.first_retained);
+    DestinationStatus { cursor, backlog: lane.head.next().0.saturating_sub(next.0) }
+}

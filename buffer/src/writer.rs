@@ -1,0 +1,170 @@
+//! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
+//! keeps the cursors' file and the size in bounds.
+//!
+//! [`commit`] is the way of one group; [`retention`] what is deleted, when and why.
+
+mod commit;
+mod retention;
+
+pub(crate) use commit::add_generation;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use penstock_events::{GatewayId, Timestamp};
+
+use crate::block::Packer;
+use crate::cursors;
+use crate::error::AppendError;
+use crate::generation::{Database, Fault};
+use crate::intake::{Arrival, Group};
+use crate::meters;
+use crate::options::Limits;
+use crate::per_lane::PerLane;
+use crate::shared::{Saved, Shared, lock};
+
+/// How long an acknowledgement may be in memory only. A crash costs at most this much repeated delivery.
+const CURSOR_DELAY: Duration = Duration::from_millis(100);
+
+/// What reaches the writer.
+pub(crate) enum Work {
+    /// Appends to commit.
+    Group(Group),
+    /// Cursors moved, or the buffer is closing.
+    Nudge,
+    /// Stop.
+    Close,
+}
+
+/// The writer thread.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) limits: Limits,
+    pub(crate) gateway: GatewayId,
+    pub(crate) clock: fn() -> Timestamp,
+    /// The generations that grow; the last of each lane in the catalog.
+    pub(crate) active: PerLane<Arc<Database>>,
+    /// All of the normalizer's state, to write into each generation of the business lane first.
+    pub(crate) state: BTreeMap<String, Vec<u8>>,
+    /// For the gaps that the writer itself announces.
+    pub(crate) packer: Packer,
+    pub(crate) intake: Sender<Arrival>,
+}
+
+impl Writer {
+    /// Runs until it is closed.
+    pub(crate) fn run(mut self, work: &Receiver<Work>) {
+        // Groups that wait for room; the intake lets no more than two get here.
+        let mut held: VecDeque<Group> = VecDeque::new();
+        let mut cursors_due: Option<Instant> = None;
+        loop {
+            match next(work, cursors_due) {
+                Some(Work::Group(group)) => held.push_back(group),
+                Some(Work::Nudge) => {
+                    cursors_due.get_or_insert_with(|| Instant::now() + CURSOR_DELAY);
+                }
+                Some(Work::Close) => break,
+                None => {}
+            }
+            let blocked = self.note_fullness();
+            if cursors_due.is_some_and(|due| blocked || due <= Instant::now()) {
+                cursors_due = None;
+                self.attempt(Self::keep_house);
+            }
+            while !held.is_empty() && !self.note_fullness() {
+                self.serve(held.pop_front().expect("it is not empty"));
+            }
+        }
+        self.attempt(Self::keep_house);
+    }
+
+    /// Commits a group or refuses it, then makes room for the next.
+    fn serve(&mut self, group: Group) {
+        let shares = group.shares;
+        let writes = commit::Lanes { blocks: group.blocks, state: group.state, shed_through: None };
+        let committed = match self.refusal() {
+            Some(refusal) => Err(refusal),
+            None => self.commit(writes).map_err(|fault| self.fail(&fault)),
+        };
+        match committed {
+            Ok(before) => commit::answer(shares, before),
+            Err(error) => shares.into_iter().for_each(|share| share.answer.send(Err(error.clone()))),
+        }
+        drop(self.intake.send(Arrival::Committed));
+        self.attempt(Self::make_room);
+    }
+
+    /// Why nothing can be taken.
+    fn refusal(&self) -> Option<AppendError> {
+        if let Some(reason) = self.shared.failure.get() {
+            return Some(AppendError::Failed(reason.clone()));
+        }
+        self.shared.full.load(Ordering::Acquire).then_some(AppendError::Closed)
+    }
+
+    /// Whether groups must wait for room. They do not when the buffer failed or is closing: then they are refused.
+    fn note_fullness(&mut self) -> bool {
+        let bytes = self.stored_bytes().business;
+        let full = bytes >= self.limits.business_bytes;
+        let was_full = self.shared.full.swap(full, Ordering::AcqRel);
+        meters::full(full);
+        if full && !was_full {
+            tracing::warn!(
+                bytes,
+                "the buffer is full of undelivered business events; appends wait for deliveries"
+            );
+        } else if was_full && !full {
+            tracing::warn!(bytes, "the buffer has room again; appends go on");
+        }
+        full && self.shared.failure.get().is_none() && !self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Deletes what is no longer needed, or no longer affordable.
+    fn make_room(&mut self) -> Result<(), Fault> {
+        if self.has_delivered_generations() {
+            self.keep_house()?;
+        }
+        self.shed_overflow()
+    }
+
+    /// Makes the cursors durable, then deletes what every destination has.
+    fn keep_house(&mut self) -> Result<(), Fault> {
+        let unsaved = {
+            let mut live = lock(&self.shared.cursors);
+            match std::mem::replace(&mut live.saved, Saved::Yes) {
+                Saved::Yes => None,
+                Saved::No => Some(live.cursors.clone()),
+            }
+        };
+        if let Some(unsaved) = unsaved {
+            cursors::save(&self.shared.directory.cursors(), &unsaved)?;
+        }
+        self.trim()
+    }
+
+    fn attempt(&mut self, work: fn(&mut Self) -> Result<(), Fault>) {
+        if self.shared.failure.get().is_none()
+            && let Err(fault) = work(self)
+        {
+            self.fail(&fault);
+        }
+    }
+
+    fn fail(&self, fault: &Fault) -> AppendError {
+        self.shared.fail(|| fault.to_string());
+        AppendError::Failed(self.shared.failure.get().cloned().unwrap_or_default())
+    }
+}
+
+/// Waits for work, but not past `due`.
+fn next(work: &Receiver<Work>, due: Option<Instant>) -> Option<Work> {
+    let Some(due) = due else { return Some(work.recv().unwrap_or(Work::Close)) };
+    match work.recv_timeout(due.saturating_duration_since(Instant::now())) {
+        Ok(work) => Some(work),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => Some(Work::Close),
+    }
+}

@@ -1,0 +1,175 @@
+//! The real gateway as a child process: its configuration, its life and its own account of its backlog.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long one question for the status may take; a gateway that is busier than that has none to give.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of the gateway's log is shown when the demo fails.
+const LOG_LINES_SHOWN: usize = 25;
+
+/// A gateway that can be started, killed and asked.
+pub(super) struct Gateway {
+    binary: PathBuf,
+    home: TempDir,
+    process: Option<Child>,
+}
+
+impl Gateway {
+    /// Writes the configuration; nothing runs yet.
+    pub(super) fn new(binary: &Path, plc: SocketAddr, broker: SocketAddr) -> anyhow::Result<Self> {
+        let binary = binary.canonicalize().with_context(|| format!("no gateway at {}", binary.display()))?;
+        let home =
+            tempfile::Builder::new().prefix("penstock-demo-").tempdir().context("no temporary directory")?;
+        let gateway = Self { binary, home, process: None };
+        fs::write(gateway.config(), configuration(plc, broker, &gateway.home.path().join("buffer")))?;
+        Ok(gateway)
+    }
+
+    /// Starts the process. Its log goes to a file beside its configuration.
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let child = Command::new(&self.binary)
+            .args(["run", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.binary.display()))?;
+        self.process = Some(child);
+        Ok(())
+    }
+
+    /// SIGKILL: it gets no chance to save anything. Returns once it is dead.
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.process.take() {
+            child.kill().await.context("cannot kill the gateway")?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is meant to run.
+    pub(super) const fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Fails if the process has ended on its own.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        match self.process.as_mut().map(Child::try_wait).transpose()?.flatten() {
+            None => Ok(()),
+            Some(status) => anyhow::bail!("the gateway ended on its own: {status}"),
+        }
+    }
+
+    /// How many events wait for the broker, as the gateway says; none while it cannot be asked.
+    pub(super) async fn backlog(&self) -> Option<u64> {
+        self.process.as_ref()?;
+        let asking = Command::new(&self.binary)
+            .args(["status", "--json", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(STATUS_TIMEOUT, asking).await.ok()?.ok()?;
+        backlog(&serde_json::from_slice(&output.stdout).ok()?)
+    }
+
+    /// The end of its log.
+    pub(super) fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    /// Leaves the directory where it is, for whoever looks into a failure.
+    pub(super) fn keep_home(&mut self) -> &Path {
+        self.home.disable_cleanup(true);
+        self.home.path()
+    }
+
+    fn config(&self) -> PathBuf {
+        self.home.path().join("config.toml")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join("gateway.log")
+    }
+}
+
+/// The backlogs of all destinations and lanes together.
+fn backlog(status: &Value) -> Option<u64> {
+    let destinations = status.get("destinations")?.as_array()?;
+    let lanes = destinations.iter().filter_map(|destination| destination.get("lanes")?.as_array()).flatten();
+    lanes.map(|lane| lane.get("backlog")?.as_u64()).sum()
+}
+
+/// What plant IT would write for this line.
+fn configuration(plc: SocketAddr, broker: SocketAddr, buffer: &Path) -> String {
+    format!(
+        r#"[gateway]
+id = "edge-01"
+site = "demo"
+
+[[modbus]]
+name = "press-1"
+address = "tcp://{plc}"
+unit = 1
+poll = "200ms"
+tags = [
+  {{ name = "state", at = "holding:100", type = "u16" }},
+  {{ name = "good", at = "holding:102", type = "u16" }},
+  {{ name = "scrap", at = "holding:103", type = "u32", order = "CDAB" }},
+  {{ name = "die-temp", at = "input:10", type = "f32", unit = "Cel" }},
+  {{ name = "oil-temp", at = "input:12", type = "f32", order = "CDAB", unit = "Cel" }},
+  {{ name = "pressure", at = "holding:105", type = "i16", scale = 0.1, unit = "bar" }},
+]
+
+[[asset]]
+path = "stamping/line-1/press-1"
+state = {{ tag = "press-1.state", map = {{ 0 = "stopped", 1 = "running", 2 = "faulted", 3 = "setup" }} }}
+produced = {{ good = "press-1.good", scrap = "press-1.scrap" }}
+telemetry = [
+  {{ tag = "press-1.die-temp", deadband = {{ absolute = 0.5 }}, heartbeat = "5s" }},
+  {{ tag = "press-1.oil-temp", deadband = {{ absolute = 0.5 }}, heartbeat = "5s" }},
+  {{ tag = "press-1.pressure", deadband = {{ absolute = 2.0 }}, heartbeat = "5s" }},
+]
+
+[buffer]
+path = {buffer:?}
+
+[[mqtt]]
+name = "enterprise"
+url = "mqtt://{broker}"
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_backlog_is_the_sum_over_destinations_and_lanes() {
+        let lanes =
+            json!([{"lane": "business", "cursor": 3, "backlog": 4}, {"lane": "telemetry", "backlog": 38}]);
+        let status =
+            json!({"destinations": [{"name": "one", "lanes": lanes}, {"name": "two", "lanes": lanes}]});
+        assert_eq!(backlog(&status), Some(84));
+        assert_eq!(backlog(&json!({"destinations": []})), Some(0));
+        assert_eq!(backlog(&json!({"error": "starting"})), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! `penstock-plant`: the simulated plant's pieces, and the demo that puts them together.
+
+mod demo;
+mod pieces;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A simulated plant for Penstock's demo and tests.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    piece: Piece,
+}
+
+#[derive(Debug, Subcommand)]
+enum Piece {
+    /// Tell the story of an outage with the real gateway, and prove that nothing was lost
+    Demo {
+        /// The penstock binary
+        #[arg(long, value_name = "PATH")]
+        gateway_bin: PathBuf,
+        /// Another seed is another shift
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
+    /// Serve a stamping press line over Modbus TCP until interrupted
+    PressLine(PressLine),
+    /// Run an MQTT 5 broker in memory until interrupted
+    Broker {
+        /// Where clients connect
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        listen: SocketAddr,
+    },
+    /// Print the events that a broker delivers, one line each, until interrupted
+    Watch {
+        /// The broker
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: SocketAddr,
+        /// The topics
+        #[arg(long, default_value = "#")]
+        filter: String,
+    },
+    /// Serve many devices with slowly changing registers over Modbus TCP until interrupted
+    Fleet(Fleet),
+}
+
+#[derive(Args, Debug)]
+struct PressLine {
+    /// Where clients connect; the unit id is 1
+    #[arg(long, default_value = "127.0.0.1:5020")]
+    listen: SocketAddr,
+    /// How many times faster than a real line it lives
+    #[arg(long, default_value_t = penstock_plant::press_line::DEMO_TIME_SCALE)]
+    time_scale: u32,
+    /// Another seed is another shift
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+#[derive(Args, Debug)]
+struct Fleet {
+    /// How many devices, each on a port of its own
+    #[arg(long, default_value_t = 10)]
+    devices: u16,
+    /// Holding registers of each device, from 0 on
+    #[arg(long, default_value_t = 1_000)]
+    tags: u16,
+    /// The first device's address; the others have the next ports
+    #[arg(long, default_value = "127.0.0.1:5100")]
+    listen_base: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().piece {
+        Piece::Demo { gateway_bin, seed } => demo::run(&gateway_bin, seed).await,
+        Piece::PressLine(options) => pieces::press_line(&options).await,
+        Piece::Broker { listen } => pieces::broker(listen).await,
+        Piece::Watch { broker, filter } => pieces::watch(broker, &filter).await,
+        Piece::Fleet(options) => pieces::fleet(&options).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("penstock-plant: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

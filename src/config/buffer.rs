@@ -1,0 +1,79 @@
+//! The schema of `[buffer]`: where events are kept, how many, and how they are committed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use penstock_buffer::{
+    DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS, GroupCommit,
+    MIN_MAX_BYTES, Options,
+};
+use penstock_events::{DestinationName, GatewayId};
+
+use super::setting::{ByteSize, Ordered};
+use super::table::Table;
+
+/// Where systemd's `StateDirectory=penstock` is.
+const DEFAULT_PATH: &str = "/var/lib/penstock";
+const MAX_BYTES: ByteSize = ByteSize(1 << 50);
+const SHORTEST_DELAY: Duration = Duration::from_millis(1);
+/// A longer wait would keep events in memory only, where a power cut takes them.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+const MAX_EVENTS: usize = 100_000;
+
+/// The settings of the buffer.
+pub(super) struct Buffer {
+    pub(super) path: PathBuf,
+    max_bytes: u64,
+    generation_bytes: u64,
+    group: GroupCommit,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            path: DEFAULT_PATH.into(),
+            max_bytes: DEFAULT_MAX_BYTES,
+            generation_bytes: DEFAULT_GENERATION_BYTES,
+            group: GroupCommit { max_delay: DEFAULT_MAX_DELAY, max_events: DEFAULT_MAX_EVENTS },
+        }
+    }
+}
+
+impl Buffer {
+    /// Reads `[buffer]`; relative paths start at `folder`.
+    pub(super) fn read(table: &Table<'_>, folder: &Path) -> Self {
+        let default = Self::default();
+        let sizes = ByteSize(MIN_MAX_BYTES)..=MAX_BYTES;
+        let path = table.key("path", DEFAULT_PATH).or(default.path);
+        let max_size = table.key("max_size", "4 GiB").or_in(ByteSize(default.max_bytes), sizes.clone());
+        let generation_field = table.key("generation_size", "64 MiB");
+        let generation_size = generation_field.or_in(ByteSize(default.generation_bytes), sizes);
+        if generation_field.is_present() && generation_size > max_size {
+            generation_field
+                .spot()
+                .error("`generation_size` is more than `max_size`")
+                .allowed(format!("at most {}; an eighth of it or less is used", max_size.show()))
+                .record();
+        }
+        let max_delay = table
+            .key("commit_interval", "50ms")
+            .or_in(default.group.max_delay, SHORTEST_DELAY..=LONGEST_DELAY);
+        let max_events = table.key("commit_events", "1000").or_in(default.group.max_events, 1..=MAX_EVENTS);
+        Self {
+            path: folder.join(path),
+            max_bytes: max_size.0,
+            generation_bytes: generation_size.0,
+            group: GroupCommit { max_delay, max_events },
+        }
+    }
+
+    /// The options to open it with.
+    pub(super) fn into_options(
+        self,
+        gateway: GatewayId,
+        destinations: impl IntoIterator<Item = DestinationName>,
+    ) -> Options {
+        let Self { path, max_bytes, generation_bytes, group } = self;
+        Options { max_bytes, generation_bytes, group, ..Options::new(path, gateway, destinations) }
+    }
+}

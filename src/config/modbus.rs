@@ -1,0 +1,114 @@
+//! The schema of `[[modbus]]`: a device and its tags.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use penstock_adapters::modbus::{DEFAULT_PORT, Device, Limits};
+use penstock_events::{SourceId, SourceName};
+
+use super::catalog::Catalog;
+use super::endpoint::Endpoint;
+use super::setting::Text;
+use super::table::Table;
+use super::tag::{self, PlacedTag};
+use super::tag_list::{self, Incomplete};
+
+/// Faster polls are no business of an event gateway, and few PLCs answer in less.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_POLL: Duration = Duration::from_secs(1);
+/// A device in the same plant connects in milliseconds; a retransmitted SYN takes one second more.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Slow PLCs answer at the end of a scan cycle, gateways to serial lines within some 500 ms.
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Text for Address {
+    const ALLOWED: &'static str = "tcp://HOST or tcp://HOST:PORT; without a port it is 502";
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, place) = text.split_once("://").ok_or("it has no scheme such as tcp://")?;
+        match scheme {
+            "tcp" => {}
+            "rtu" | "rtu+tcp" | "tls" => return Err(format!("{scheme}:// is not supported yet; tcp:// is")),
+            _ => return Err(format!("{scheme}:// is no Modbus transport")),
+        }
+        let Endpoint { host, port } = place.parse()?;
+        Ok(Self { host, port: port.unwrap_or(DEFAULT_PORT) })
+    }
+}
+
+/// Reads a device; what it declares goes into the catalog.
+pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<Device> {
+    let name_field = table.key("name", "press-1");
+    let (source, name) = catalog.declare_source(name_field.required::<SourceName>(), name_field.spot());
+    let address = table.key("address", "tcp://192.168.10.21:502").required::<Address>();
+    let unit = table.key("unit", "1").or_in(1_u8, 0..=u8::MAX);
+    let poll_field = table.key("poll", "1s");
+    let poll = poll_field.or_in(DEFAULT_POLL, SHORTEST_POLL..=LONGEST_POLL);
+    let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
+    let connect_timeout = table.key("connect_timeout", "3s").or_in(DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
+    let request_timeout = table.key("request_timeout", "1s").or_in(DEFAULT_REQUEST_TIMEOUT, timeouts);
+    if poll < request_timeout {
+        poll_field
+            .spot()
+            .warning("`poll` is shorter than `request_timeout`: while the device is slow, polls are skipped")
+            .record();
+    }
+    let limits = limits(table);
+    let tags = tags(table, source, &limits, folder, catalog);
+    let Address { host, port } = address?;
+    let tags = tags.into_iter().map(|placed| placed.tag).collect();
+    Some(Device { source, name, host, port, unit, poll, connect_timeout, request_timeout, limits, tags })
+}
+
+fn limits(table: &Table<'_>) -> Limits {
+    let registers = table.key("max_registers", "125").or_in(Limits::MAX_REGISTERS, 1..=Limits::MAX_REGISTERS);
+    let bits = table.key("max_bits", "2000").or_in(Limits::MAX_BITS, 1..=Limits::MAX_BITS);
+    let gap_registers =
+        table.key("max_gap_registers", "16").or_in(Limits::DEFAULT_GAP_REGISTERS, 0..=Limits::MAX_REGISTERS);
+    let gap_bits = table.key("max_gap_bits", "256").or_in(Limits::DEFAULT_GAP_BITS, 0..=Limits::MAX_BITS);
+    Limits::new(registers, bits, gap_registers, gap_bits).expect("both sizes are within the limits of Modbus")
+}
+
+fn tags(
+    table: &Table<'_>,
+    source: SourceId,
+    limits: &Limits,
+    folder: &Path,
+    catalog: &mut Catalog,
+) -> Vec<PlacedTag> {
+    let example = "tags = [{ name = \"state\", at = \"holding:100\", type = \"u16\" }]";
+    let mut tags = table.tables("tags", example, |tag| tag::read(tag, source, limits, catalog));
+    let list_field = table.key("tags_file", "press-1.csv");
+    if let Some(list) = list_field.optional::<std::path::PathBuf>() {
+        let read = tag_list::read(&folder.join(list), list_field.spot(), |row| {
+            tags.extend(tag::read(row, source, limits, catalog));
+        });
+        if let Err(Incomplete) = read {
+            catalog.mark_incomplete(source);
+        }
+    }
+    if catalog.tags_of(source) == 0 && catalog.is_complete(source) {
+        table
+            .spot()
+            .error("the device has no tags")
+            .found("neither `tags` nor `tags_file`")
+            .allowed("at least one tag")
+            .example(example)
+            .record();
+    }
+    tag::report_overlaps(&tags);
+    tags
+}

@@ -1,0 +1,163 @@
+//! The schema of one Modbus tag, the same in the TOML and in a tag list beside it.
+
+use std::sync::Arc;
+
+use penstock_adapters::modbus::{
+    Address, Encoding, InvalidEncoding, InvalidTag, Limits, Order, Scaling, Tag,
+};
+use penstock_events::{SourceId, TagName};
+
+use super::catalog::{Catalog, Meaning};
+use super::setting::Text;
+use super::source::{Spot, Typing};
+use super::table::Table;
+use super::telemetry;
+
+/// The columns that a tag list may have: every key of [`read`].
+pub(super) const COLUMNS: [&str; 12] = [
+    "name",
+    "at",
+    "type",
+    "order",
+    "bytes",
+    "scale",
+    "offset",
+    "unit",
+    "asset",
+    "deadband",
+    "min_interval",
+    "heartbeat",
+];
+/// The columns that a tag list must have.
+pub(super) const REQUIRED_COLUMNS: [&str; 3] = ["name", "at", "type"];
+
+/// The names of types, as [`Encoding::new`] takes them.
+const TYPES: [&str; 10] = ["bool", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "string"];
+
+impl Text for Address {
+    const ALLOWED: &'static str = "coil:N, discrete:N, input:N or holding:N, N from 0, or the classic 00001, 10001, \
+                                   30001 or 40001; a bit of a register follows a dot";
+}
+
+/// A tag, and where it stands.
+pub(super) struct PlacedTag {
+    /// The tag.
+    pub(super) tag: Tag,
+    /// Where its address stands.
+    pub(super) at: Spot,
+}
+
+/// Reads a tag of `source`.
+pub(super) fn read(
+    table: &Table<'_>,
+    source: SourceId,
+    limits: &Limits,
+    catalog: &mut Catalog,
+) -> Option<PlacedTag> {
+    let name_field = table.key("name", "temp");
+    let declared =
+        name_field.required::<TagName>().map(|name| catalog.declare_tag(source, &name, name_field.spot()));
+    if declared.is_none() {
+        catalog.mark_incomplete(source);
+    }
+    let at_field = table.key("at", "holding:100");
+    let at = at_field.required::<Address>();
+    let encoding = encoding(table);
+    let scaling = scaling(table);
+    let unit = table.key("unit", "Cel").optional::<String>();
+    let report =
+        (table.spot().file().typing() != Typing::Toml).then(|| telemetry::read_columns(table)).flatten();
+
+    let (id, path) = declared?;
+    let encoding = encoding?;
+    let reject = |error: &InvalidTag| {
+        let key = if let InvalidTag::ScaledNotANumber { .. } | InvalidTag::Scaling { .. } = error {
+            "scale"
+        } else {
+            "at"
+        };
+        table.key(key, "").spot().error(error.to_string()).record();
+    };
+    let mut tag = Tag::new(id, path, at?, encoding).inspect_err(reject).ok()?;
+    if let Some(scaling) = scaling {
+        tag = tag.scaled(scaling).inspect_err(reject).ok()?;
+    }
+    tag.fits(limits).inspect_err(reject).ok()?;
+    catalog.describe_tag(id, meaning(&tag), unit.map(Arc::from));
+    if let Some((report, spot)) = report {
+        telemetry::add(report, id, spot, catalog);
+    }
+    Some(PlacedTag { tag, at: at_field.spot().clone() })
+}
+
+fn encoding(table: &Table<'_>) -> Option<Encoding> {
+    let type_field = table.key("type", "u16");
+    let order_field = table.key("order", "CDAB");
+    let bytes_field = table.key("bytes", "16");
+    let name = type_field.required_choice(&TYPES.map(|name| (name, name)));
+    let order = order_field.choice(&Order::ALL.map(|order| (order.as_str(), order)));
+    let bytes = bytes_field.optional_in(1..=2 * Limits::MAX_REGISTERS);
+    let wrong = |error: &InvalidEncoding| {
+        let field = match error {
+            InvalidEncoding::UnknownType { .. } | InvalidEncoding::BytesMissing => &type_field,
+            InvalidEncoding::OrderNotUsed { .. } => &order_field,
+            InvalidEncoding::BytesNotUsed { .. } => &bytes_field,
+        };
+        field.spot().error(error.to_string()).record();
+    };
+    // A size that is there but wrong has been reported and is not missing.
+    let bytes = bytes.or(bytes_field.is_present().then_some(1));
+    Encoding::new(name?, order, bytes).inspect_err(wrong).ok()
+}
+
+fn scaling(table: &Table<'_>) -> Option<Scaling> {
+    let factor = table.key("scale", "0.1").optional::<f64>();
+    let offset = table.key("offset", "-40").optional::<f64>();
+    (factor.is_some() || offset.is_some())
+        .then(|| Scaling { factor: factor.unwrap_or(1.0), offset: offset.unwrap_or(0.0) })
+}
+
+fn meaning(tag: &Tag) -> Meaning {
+    match tag.encoding() {
+        _ if tag.scaling().is_some() => Meaning::Measured,
+        Encoding::Bool => Meaning::Switch,
+        Encoding::U16 => Meaning::Whole { lowest: 0, highest: u16::MAX.into() },
+        Encoding::U32(_) => Meaning::Whole { lowest: 0, highest: u32::MAX.into() },
+        Encoding::U64(_) => Meaning::Whole { lowest: 0, highest: u64::MAX },
+        Encoding::I16 => Meaning::Whole { lowest: i16::MIN.into(), highest: i16::MAX.unsigned_abs().into() },
+        Encoding::I32(_) => {
+            Meaning::Whole { lowest: i32::MIN.into(), highest: i32::MAX.unsigned_abs().into() }
+        }
+        Encoding::I64(_) => Meaning::Whole { lowest: i64::MIN, highest: i64::MAX.unsigned_abs() },
+        Encoding::F32(_) | Encoding::F64(_) | Encoding::Text { .. } => Meaning::Measured,
+    }
+}
+
+/// Reports tags that read some of the same bits of a device: one of them is a typing mistake.
+pub(super) fn report_overlaps(tags: &[PlacedTag]) {
+    let mut order: Vec<usize> = (0..tags.len()).collect();
+    order.sort_by_key(|&index| (tags[index].tag.at().table, tags[index].tag.at().start, index));
+    let mut reported = vec![false; tags.len()];
+    for (place, &first) in order.iter().enumerate() {
+        let (a, end) =
+            (&tags[first], u32::from(tags[first].tag.at().start) + u32::from(tags[first].tag.width()));
+        let same_reach =
+            |b: &PlacedTag| b.tag.at().table == a.tag.at().table && u32::from(b.tag.at().start) < end;
+        for &second in order[place + 1..].iter().take_while(|&&second| same_reach(&tags[second])) {
+            let (early, late) = (first.min(second), first.max(second));
+            if a.tag.overlaps(&tags[second].tag) && !std::mem::replace(&mut reported[late], true) {
+                report_overlap(&tags[early], &tags[late]);
+            }
+        }
+    }
+}
+
+fn report_overlap(early: &PlacedTag, late: &PlacedTag) {
+    let described = |placed: &PlacedTag| {
+        format!("`{}` ({} at {})", placed.tag.path(), placed.tag.encoding(), placed.tag.at())
+    };
+    late.at
+        .error(format!("tag {} overlaps {} at {}", described(late), described(early), early.at.reference()))
+        .allowed("registers that no other tag of the device reads; different bits of one register are fine")
+        .record();
+}

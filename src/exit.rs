@@ -1,0 +1,42 @@
+//! How the process ends: a last line for people, a status for scripts (sysexits.h).
+
+use std::process::ExitCode;
+
+/// A service that is needed is not there (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+/// Something failed that should not (`EX_SOFTWARE`).
+const FAILED: u8 = 70;
+/// The configuration has problems (`EX_CONFIG`); systemd does not start the service again.
+const CONFIG: u8 = 78;
+
+/// An end that is not success.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    status: u8,
+    last_words: String,
+}
+
+impl Exit {
+    /// The configuration has problems; `report` tells them all.
+    pub(crate) fn bad_config(report: String) -> Self {
+        Self { status: CONFIG, last_words: report }
+    }
+
+    /// The running gateway cannot be asked.
+    pub(crate) fn unavailable(error: impl std::error::Error) -> Self {
+        Self { status: UNAVAILABLE, last_words: format!("penstock: {error}") }
+    }
+
+    /// The gateway could not start or go on.
+    pub(crate) fn failed(error: anyhow::Error) -> Self {
+        Self { status: FAILED, last_words: format!("penstock: {error:#}") }
+    }
+
+    /// Says the last words and gives the status.
+    pub(crate) fn report(self) -> ExitCode {
+        if !self.last_words.is_empty() {
+            eprintln!("{}", self.last_words.trim_end());
+        }
+        ExitCode::from(self.status)
+    }
+}

@@ -1,0 +1,98 @@
+//! Reads a lane of the buffer ahead of delivery, and writes each event as it will travel.
+
+use std::collections::VecDeque;
+
+use anyhow::Context;
+use penstock_buffer::{Batch, Buffer, Heads};
+use penstock_events::Sequence;
+use penstock_events::cloudevent::CloudEvent;
+use penstock_uplink::mqtt::Topic;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Route;
+
+/// Events that are read at once: some blocks, about half a megabyte as documents.
+const READ: usize = 1_000;
+/// The next read starts when no more than this many events are ready, so that the disk is never waited for.
+const LOW: usize = READ / 2;
+
+/// An event as it will travel.
+pub(super) struct Outgoing {
+    pub(super) sequence: Sequence,
+    pub(super) topic: Topic,
+    pub(super) document: Vec<u8>,
+}
+
+/// What a destination has not been given, in order.
+pub(super) struct Backlog {
+    route: Route,
+    buffer: Buffer,
+    heads: watch::Receiver<Heads>,
+    ready: VecDeque<Outgoing>,
+    reading: Option<JoinHandle<anyhow::Result<Vec<Outgoing>>>>,
+    next: Sequence,
+}
+
+impl Backlog {
+    pub(super) fn new(route: Route, buffer: Buffer) -> Self {
+        let heads = buffer.heads();
+        Self { route, buffer, heads, ready: VecDeque::new(), reading: None, next: Sequence::ZERO }
+    }
+
+    /// Goes back (or on) to the first event after `cursor`.
+    pub(super) fn rewind(&mut self, cursor: Sequence) {
+        self.ready.clear();
+        self.reading = None;
+        self.next = cursor.next();
+    }
+
+    /// The next event, once there is one. May be dropped while it waits; nothing is skipped then.
+    ///
+    /// # Errors
+    /// When the buffer cannot be read or is gone.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Outgoing> {
+        loop {
+            self.read_ahead();
+            if let Some(outgoing) = self.ready.pop_front() {
+                return Ok(outgoing);
+            }
+            match &mut self.reading {
+                Some(reading) => {
+                    let read = reading.await;
+                    self.reading = None;
+                    self.take(read.context("the reading thread ended")??);
+                }
+                None => self.heads.changed().await.context("the buffer is closed")?,
+            }
+        }
+    }
+
+    fn read_ahead(&mut self) {
+        let has_more = self.heads.borrow_and_update()[self.route.lane] >= self.next;
+        if has_more && self.reading.is_none() && self.ready.len() <= LOW {
+            let (route, buffer, from) = (self.route.clone(), self.buffer.clone(), self.next);
+            self.reading = Some(tokio::task::spawn_blocking(move || {
+                let batch = buffer.read(route.lane, from, READ).context("cannot read the buffer")?;
+                Ok(write(&route, &batch))
+            }));
+        }
+    }
+
+    fn take(&mut self, read: Vec<Outgoing>) {
+        // Nothing at all is what is left of events that were shed between the look and the read.
+        let last = read.last().map_or_else(|| self.heads.borrow()[self.route.lane], |last| last.sequence);
+        self.next = last.next();
+        self.ready.extend(read);
+    }
+}
+
+fn write(route: &Route, batch: &Batch) -> Vec<Outgoing> {
+    let Batch { stream, events } = batch;
+    let write = |&(sequence, ref event): &(Sequence, _)| Outgoing {
+        sequence,
+        topic: route.topic.expand(&route.prefix, &route.origin, event),
+        document: CloudEvent { origin: &route.origin, stream, sequence, event }.to_json(),
+    };
+    events.iter().map(write).collect()
+}

@@ -1,0 +1,142 @@
+//! The gateway: wires the stages, and reads like the diagram.
+//!
+//! ```text
+//! adapters ──► ingest (normalizer) ──► buffer ──► forwarders ──► uplinks
+//! ```
+//!
+//! It stops in the order of the flow: adapters stop, ingest drains, the buffer commits, and the
+//! forwarders get the rest of the grace period.
+
+mod destination;
+mod shutdown;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use penstock_adapters::Clock;
+use penstock_adapters::modbus::{self, Device, DeviceStatus, Wiring};
+use penstock_buffer::Buffer;
+use penstock_events::normalizer::Normalizer;
+use penstock_events::{AssetPath, Event, Fact, Observation, Quality, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api;
+use crate::config::Config;
+use crate::ingest::{self, Ingest};
+use crate::pulse::Pulse;
+use crate::status::{DestinationView, Observer};
+use crate::supervise::Stage;
+use crate::watchdog::{self, Vitals};
+use destination::Delivery;
+use shutdown::{Signals, Tokens};
+
+/// Runs the gateway until it is told to stop or its buffer fails.
+///
+/// # Errors
+/// When the buffer cannot be opened, its state cannot be restored, or it fails while running.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let Config { plan, modbus, buffer, mqtt, shutdown_grace, control_socket, warnings, .. } = config;
+    for warning in warnings.problems() {
+        warn!(at = %warning.path, "{}", warning.message);
+    }
+    let mut signals = Signals::listen()?;
+    let started = started(&plan.origin.gateway);
+    info!(version = env!("CARGO_PKG_VERSION"), gateway = %plan.origin.gateway, site = %plan.origin.site, "penstock starts");
+
+    let buffer = Buffer::open(buffer)?;
+    let origin = plan.origin.clone();
+    let normalizer = Normalizer::restore(plan, |key| buffer.state().get(key).map(Vec::as_slice))?;
+    let (observed, observations) = mpsc::channel(ingest::QUEUE);
+    let tokens = Tokens::default();
+    let pulse = Pulse::default();
+
+    let (mut adapters, sources) = start_adapters(modbus, &observed, &tokens.adapters);
+    let vitals = Vitals { buffer: buffer.clone(), observations: observed.downgrade(), ingest: pulse.clone() };
+    // The adapters hold the only senders left: ingest ends when they have.
+    drop(observed);
+
+    let mut core = Stage::default();
+    let ingest = Ingest::new(normalizer, buffer.clone(), observations, pulse);
+    core.spawn_essential("ingest".to_owned(), ingest.run(started));
+
+    let mut destinations = Stage::default();
+    let mut views = Vec::with_capacity(mqtt.len());
+    for destination in mqtt {
+        let (link, view) = watch::channel(None);
+        views.push(DestinationView { name: destination.name.clone(), link: view });
+        let delivery = Arc::new(Delivery {
+            destination,
+            origin: origin.clone(),
+            buffer: buffer.clone(),
+            link,
+            stop: tokens.forwarders.clone(),
+        });
+        destinations.spawn_restarting(format!("destination {}", delivery.destination.name), move || {
+            Arc::clone(&delivery).run()
+        });
+    }
+
+    let mut house = Stage::default();
+    let observer = Observer::new(origin, buffer.clone(), sources, views);
+    let stop = tokens.house.clone();
+    house.spawn_restarting("control socket".to_owned(), move || {
+        api::serve(control_socket.clone(), observer.clone(), stop.clone())
+    });
+    let stop = tokens.house.clone();
+    house.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), stop.clone()));
+    watchdog::say_ready();
+
+    tokio::select! {
+        signal = signals.next() => info!(signal, "penstock stops"),
+        failed = core.ended() => return failed.and_then(|()| anyhow::bail!("ingest ended without being told to")),
+    }
+    watchdog::say_stopping();
+    let drain =
+        shutdown::drain(&tokens, &mut adapters, &mut core, &mut destinations, &buffer, shutdown_grace);
+    tokio::select! {
+        drained = drain => drained?,
+        signal = signals.next() => warn!(signal, "told again: penstock stops without waiting any longer"),
+    }
+    tokens.house.cancel();
+    drop(house);
+    tokio::task::spawn_blocking(move || buffer.close()).await?.context("the buffer did not close cleanly")
+}
+
+fn start_adapters(
+    devices: Vec<Device>,
+    observations: &mpsc::Sender<Observation>,
+    stop: &CancellationToken,
+) -> (Stage, Vec<watch::Receiver<DeviceStatus>>) {
+    let clock = Clock::system();
+    let mut stage = Stage::default();
+    let mut views = Vec::with_capacity(devices.len());
+    for device in devices {
+        let device = Arc::new(device);
+        let (status, view) = watch::channel(DeviceStatus::starting(device.name.clone(), clock.now()));
+        views.push(view);
+        let wiring =
+            Wiring { observations: observations.clone(), status, clock: clock.clone(), stop: stop.clone() };
+        stage.spawn_restarting(format!("modbus {}", device.name), move || {
+            let poll = modbus::poll(Arc::clone(&device), wiring.clone());
+            async move {
+                poll.await;
+                Ok(())
+            }
+        });
+    }
+    (stage, views)
+}
+
+fn started(gateway: &penstock_events::GatewayId) -> Event {
+    let now = Timestamp::from(SystemTime::now());
+    Event {
+        asset: AssetPath::of_gateway(gateway),
+        time: now,
+        observed: now,
+        quality: Quality::Good,
+        fact: Fact::GatewayStarted { version: env!("CARGO_PKG_VERSION").into() },
+    }
+}

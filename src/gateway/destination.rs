@@ -1,0 +1,67 @@
+//! One destination: its connection and a forwarder for each lane, started and stopped together.
+
+use std::sync::Arc;
+
+use penstock_buffer::Buffer;
+use penstock_events::Lane;
+use penstock_events::cloudevent::Origin;
+use penstock_uplink::mqtt::{self, Link};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Destination;
+use crate::forward::{Forwarder, Route};
+use crate::supervise::Stage;
+
+/// What it takes to deliver to one destination.
+pub(super) struct Delivery {
+    pub(super) destination: Destination,
+    pub(super) origin: Origin,
+    pub(super) buffer: Buffer,
+    /// Where the status page finds the state of the connection of this run.
+    pub(super) link: watch::Sender<Option<watch::Receiver<Link>>>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Delivery {
+    /// Delivers until it is told to stop. Forwarders stop first, so that what they have handed over is
+    /// confirmed before the connection says goodbye.
+    ///
+    /// # Errors
+    /// When a part of it fails; the other parts end with it.
+    pub(super) async fn run(self: Arc<Self>) -> anyhow::Result<()> {
+        let Destination { name, settings, topic } = &self.destination;
+        let (uplink, driver) = mqtt::uplink(settings.clone())?;
+        self.link.send_replace(Some(uplink.link()));
+
+        let goodbye = CancellationToken::new();
+        let mut connection = Stage::default();
+        let stop = goodbye.clone();
+        connection.spawn_essential(format!("connection to {name}"), async move {
+            driver.run(stop).await;
+            Ok(())
+        });
+        let mut lanes = Stage::default();
+        for lane in Lane::ALL {
+            let route = Route {
+                destination: name.clone(),
+                lane,
+                origin: self.origin.clone(),
+                prefix: settings.prefix.clone(),
+                topic: topic.clone(),
+                window: settings.inflight.into(),
+            };
+            let forwarder = Forwarder::new(route, self.buffer.clone(), uplink.clone());
+            lanes.spawn_essential(format!("{lane} lane to {name}"), forwarder.run(self.stop.clone()));
+        }
+        tokio::select! {
+            ended = lanes.ended() => ended?,
+            ended = connection.ended() => {
+                ended?;
+                anyhow::bail!("the connection to {name} ended without being told to");
+            }
+        }
+        goodbye.cancel();
+        connection.ended().await
+    }
+}

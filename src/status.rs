@@ -1,0 +1,192 @@
+//! How the gateway is, from the machine to the confirmed delivery: for `penstock status`.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use penstock_adapters::modbus::{self, DeviceStatus};
+use penstock_buffer::{Buffer, Condition, DestinationStatus, LaneStatus};
+use penstock_events::cloudevent::Origin;
+use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
+use penstock_uplink::mqtt;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// Sees every stage, and touches none.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    origin: Origin,
+    started: Timestamp,
+    buffer: Buffer,
+    sources: Vec<watch::Receiver<DeviceStatus>>,
+    destinations: Vec<DestinationView>,
+}
+
+/// Where the state of a destination's connection is seen; none before its first start.
+#[derive(Clone)]
+pub(crate) struct DestinationView {
+    /// Which destination.
+    pub(crate) name: DestinationName,
+    /// The connection of the present run.
+    pub(crate) link: watch::Receiver<Option<watch::Receiver<mqtt::Link>>>,
+}
+
+/// How the gateway is at one moment. Serializes for programs, displays for people.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    gateway: GatewayId,
+    site: Site,
+    version: &'static str,
+    #[serde(serialize_with = "as_text")]
+    started: Timestamp,
+    #[serde(serialize_with = "as_text")]
+    now: Timestamp,
+    sources: Vec<DeviceStatus>,
+    buffer: BufferReport,
+    lanes: Vec<LaneReport>,
+    destinations: Vec<DestinationReport>,
+}
+
+#[derive(Serialize)]
+struct BufferReport {
+    condition: Condition,
+    shed_events: u64,
+}
+
+#[derive(Serialize)]
+struct LaneReport {
+    lane: Lane,
+    #[serde(flatten)]
+    status: LaneStatus,
+}
+
+#[derive(Serialize)]
+struct DestinationReport {
+    name: DestinationName,
+    link: mqtt::Link,
+    lanes: Vec<DeliveryReport>,
+}
+
+#[derive(Serialize)]
+struct DeliveryReport {
+    lane: Lane,
+    #[serde(flatten)]
+    status: DestinationStatus,
+}
+
+impl Observer {
+    /// An observer of these stages.
+    pub(crate) fn new(
+        origin: Origin,
+        buffer: Buffer,
+        sources: Vec<watch::Receiver<DeviceStatus>>,
+        destinations: Vec<DestinationView>,
+    ) -> Self {
+        Self { origin, started: Timestamp::from(SystemTime::now()), buffer, sources, destinations }
+    }
+
+    /// How the gateway is.
+    pub(crate) fn report(&self) -> Report {
+        let buffer = self.buffer.status();
+        let destination = |view: &DestinationView| DestinationReport {
+            name: view.name.clone(),
+            link: view.link.borrow().as_ref().map_or(mqtt::Link::Connecting, |link| link.borrow().clone()),
+            lanes: buffer.destinations.get(&view.name).map_or_else(Vec::new, |lanes| {
+                Lane::ALL.map(|lane| DeliveryReport { lane, status: lanes[lane] }).into()
+            }),
+        };
+        Report {
+            gateway: self.origin.gateway.clone(),
+            site: self.origin.site.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            now: Timestamp::from(SystemTime::now()),
+            sources: self.sources.iter().map(|source| source.borrow().clone()).collect(),
+            lanes: Lane::ALL.map(|lane| LaneReport { lane, status: buffer.lanes[lane] }).into(),
+            destinations: self.destinations.iter().map(destination).collect(),
+            buffer: BufferReport { condition: buffer.condition, shed_events: buffer.shed_events },
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gateway, site, version, started, .. } = self;
+        writeln!(f, "gateway {gateway} at {site}, penstock {version}, up {}", self.age(*started))?;
+        writeln!(f, "\nsources")?;
+        for source in &self.sources {
+            self.write_source(f, source)?;
+        }
+        writeln!(f, "\nbuffer      {}", self.buffer.in_words())?;
+        for LaneReport { lane, status } in &self.lanes {
+            let stored_kib = status.stored_bytes / 1024;
+            writeln!(
+                f,
+                "  {:<11} {:>10} events so far   {stored_kib:>8} KiB on disk",
+                lane.as_str(),
+                status.head.0
+            )?;
+        }
+        writeln!(f, "\ndestinations")?;
+        self.destinations.iter().try_for_each(|destination| self.write_destination(f, destination))
+    }
+}
+
+impl Report {
+    fn write_source(&self, f: &mut fmt::Formatter<'_>, source: &DeviceStatus) -> fmt::Result {
+        let DeviceStatus { source: name, link, since, polls, failed, skipped, bad_tags, .. } = source;
+        let since = self.age(*since);
+        let state = match link {
+            modbus::Link::Starting => "starting".to_owned(),
+            modbus::Link::Up if *bad_tags > 0 => format!("up for {since}, {bad_tags} tags bad"),
+            modbus::Link::Up => format!("up for {since}"),
+            modbus::Link::Down { detail, .. } => format!("DOWN for {since}: {detail}"),
+        };
+        writeln!(f, "  {name:<20} {state}   ({polls} polls, {failed} failed, {skipped} skipped)")
+    }
+
+    fn write_destination(&self, f: &mut fmt::Formatter<'_>, destination: &DestinationReport) -> fmt::Result {
+        let state = match &destination.link {
+            mqtt::Link::Connecting => "connecting".to_owned(),
+            mqtt::Link::Online { since } => format!("online for {}", self.age(*since)),
+            mqtt::Link::Offline { since, reason } => format!("OFFLINE for {}: {reason}", self.age(*since)),
+        };
+        writeln!(f, "  {:<20} {state}", destination.name)?;
+        destination.lanes.iter().try_for_each(|DeliveryReport { lane, status }| {
+            writeln!(
+                f,
+                "    {:<11} {:>10} delivered {:>10} waiting",
+                lane.as_str(),
+                status.cursor.0,
+                status.backlog
+            )
+        })
+    }
+
+    fn age(&self, since: Timestamp) -> String {
+        let seconds = self.now.checked_since(since).unwrap_or_default().as_secs();
+        match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+            (0, 0, 0, s) => format!("{s}s"),
+            (0, 0, m, s) => format!("{m}m {s}s"),
+            (0, h, m, _) => format!("{h}h {m}m"),
+            (d, h, ..) => format!("{d}d {h}h"),
+        }
+    }
+}
+
+impl BufferReport {
+    fn in_words(&self) -> String {
+        let shed = match self.shed_events {
+            0 => String::new(),
+            events => format!("; {events} events were given up since the start (see gateway.gap)"),
+        };
+        match &self.condition {
+            Condition::Accepting => format!("accepting{shed}"),
+            Condition::Full => format!("FULL: polling waits until a destination takes events{shed}"),
+            Condition::Failed(reason) => format!("FAILED: {reason}{shed}"),
+        }
+    }
+}
+
+fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}

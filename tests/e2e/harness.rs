@@ -1,0 +1,30 @@
+//! What every scenario stands on: the gateway's process, its peers, and the comparison of facts with events.
+//!
+//! Every child dies with the value that holds it, and says what it said when a test fails. Waiting is always
+//! for a condition, never for a time; [`eventually`] gives up after a deadline that only a fault reaches.
+
+mod event;
+mod gateway;
+mod loopback;
+mod mosquitto;
+mod patience;
+mod plc;
+mod press;
+mod process;
+mod proof;
+mod relay;
+mod scripted_device;
+mod site;
+mod subscriber;
+
+pub(crate) use event::Event;
+pub(crate) use gateway::{Gateway, Penstock};
+pub(crate) use loopback::free_port;
+pub(crate) use mosquitto::{Memory, Mosquitto};
+pub(crate) use patience::eventually;
+pub(crate) use plc::{Boot, Facts, Plc, peer};
+pub(crate) use proof::Proof;
+pub(crate) use relay::Relay;
+pub(crate) use scripted_device::{Reply, Request, ScriptedDevice};
+pub(crate) use site::Site;
+pub(crate) use subscriber::Subscriber;

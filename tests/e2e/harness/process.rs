@@ -1,0 +1,105 @@
+//! A child process: its lines are collected, and it dies with its owner.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::patience::eventually;
+
+/// How many of the last lines of standard error are shown when a test fails.
+const TAIL_LINES: usize = 40;
+
+/// A running child process, killed when dropped.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// Lines as they come. Shared with the thread that reads them, since readers look at all of them repeatedly.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Process {
+    /// Starts `command`, called `name` when a test fails.
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Self {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap_or_else(|error| {
+            panic!("{name} cannot be started ({error}); run `make test`, which installs it")
+        });
+        let stdin = child.stdin.take();
+        let stdout = Lines::of(child.stdout.take().expect("it is piped"));
+        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
+        Self { name, child, stdin, stdout, stderr }
+    }
+
+    /// The lines of standard output from the line `from` on.
+    pub(crate) fn stdout(&self, from: usize) -> Vec<String> {
+        self.stdout.0.lock().unwrap().get(from..).unwrap_or_default().to_vec()
+    }
+
+    /// The lines of standard error so far.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.stderr.0.lock().unwrap().clone()
+    }
+
+    /// Writes a line to standard input.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{} does not listen: {error}", self.name));
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is a child of ours");
+        self.child.wait().expect("it is a child of ours");
+    }
+
+    /// Sends the signal `TERM`, `STOP` …
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        assert!(sent.success(), "{} is gone", self.name);
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is a child of ours")
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let awaited = format!("the end of {}", self.name);
+        eventually(&awaited, || self.ended())
+    }
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let collected = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                collected.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        lines
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let lines = self.stderr();
+            let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+            eprintln!("--- {} said last:\n{}\n---", self.name, tail.join("\n"));
+        }
+        // It may have ended by itself: then there is nothing to kill, and wait gives its status again.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

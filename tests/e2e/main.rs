@@ -1,0 +1,21 @@
+//! End to end: the real `penstock` binary between real peers, Debian's mosquitto and PyPI's pymodbus.
+//!
+//! One module per scenario. A delivery scenario ends by comparing what the PLC's own record says with what an
+//! independent subscriber received: nothing lost, nothing doubled once known ids are dropped, in order.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+
+mod broker_outage;
+mod buffer_full;
+mod configuration;
+mod dead_plc;
+mod happy_path;
+mod late_reply;
+mod nonsense;
+mod power_cycle;
+mod refusals;
+mod sigkill;
+mod sigterm;
+mod status;

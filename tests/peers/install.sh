@@ -1,0 +1,75 @@
+#!/bin/sh
+# Installs the third-party peers that the tests talk to: what is missing, and nothing else.
+#
+# From Debian: the broker mosquitto, python3 with venv, systemd-analyze. From PyPI, into target/peers/venv:
+# requirements.txt beside this file. The tests start every peer themselves, on free loopback ports.
+# Debian starts its own mosquitto on 127.0.0.1:1883 where systemd runs: they neither use nor disturb it.
+# Whoever may not install gets the list of what to install instead, and exit status 1.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+peers=$here/../../target/peers
+venv=$peers/venv
+wanted=$here/requirements.txt
+# Debian keeps daemons out of an ordinary user's PATH; the tests look there too.
+PATH=$PATH:/usr/sbin:/sbin
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+missing_packages() {
+    has mosquitto || echo mosquitto
+    has systemd-analyze || echo systemd
+    has python3 || echo python3
+    has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() {
+    has apt-get && { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }
+}
+
+install_packages() {
+    echo "peers: installing from Debian:" "$@"
+    as_root apt-get -qq update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" >/dev/null
+}
+
+say_what_is_missing() {
+    echo "peers: the tests need what this machine does not have, and this user may not install it."
+    echo "peers: on Debian, let an administrator run:"
+    echo "    apt-get install" "$@"
+    echo "peers: elsewhere: the mosquitto broker, Python 3.10 or later with venv, and systemd-analyze, in PATH."
+    echo "peers: then run this again."
+}
+
+# The copy of the requirements inside the environment is its receipt: it is written last.
+venv_is_ready() {
+    "$venv/bin/python" -c '' 2>/dev/null && cmp -s "$wanted" "$venv/requirements.txt"
+}
+
+make_venv() {
+    echo "peers: installing from PyPI into target/peers/venv:" $(cat "$wanted")
+    rm -rf "$venv"
+    mkdir -p "$peers"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip --quiet --disable-pip-version-check install --requirement "$wanted" || {
+        echo "peers: PyPI could not be reached or refused; target/peers/venv needs:" $(cat "$wanted") >&2
+        exit 1
+    }
+    cp "$wanted" "$venv/requirements.txt"
+}
+
+packages=$(missing_packages)
+if [ -n "$packages" ]; then
+    # Word splitting is meant: one name a line.
+    if may_install; then
+        install_packages $packages
+    else
+        say_what_is_missing $packages >&2
+        exit 1
+    fi
+fi
+venv_is_ready || make_venv
