@@ -96,7 +96,8 @@ async fn fetch(stream: UnixStream, resource: &str) -> anyhow::Result<String> {
         .header(hyper::header::HOST, "penstock")
         .body(Empty::<Bytes>::new())
         .context("cannot form the request")?;
-    let exchange = async {
+    // Owns the client: the connection ends once nobody can send on it.
+    let exchange = async move {
         let response = client.send_request(request).await?;
         let status = response.status();
         let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
@@ -104,7 +105,6 @@ async fn fetch(stream: UnixStream, resource: &str) -> anyhow::Result<String> {
         anyhow::ensure!(status.is_success(), "{status}");
         Ok(String::from_utf8(body.to_vec())?)
     };
-    // The connection does the exchange's work; it may end first, when the answer is complete.
     let (answer, _closed) = futures_util::join!(exchange, connection);
     answer
 }

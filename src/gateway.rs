@@ -82,8 +82,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut house = Stage::default();
     let observer = Observer::new(origin, buffer.clone(), sources, views);
     let stop = tokens.house.clone();
+    let seen = observer.clone();
     house.spawn_restarting("control socket".to_owned(), move || {
-        api::serve(control_socket.clone(), observer.clone(), stop.clone())
+        api::serve(control_socket.clone(), seen.clone(), stop.clone())
     });
     let stop = tokens.house.clone();
     house.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), stop.clone()));
@@ -95,7 +96,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     watchdog::say_stopping();
     let drain =
-        shutdown::drain(&tokens, &mut adapters, &mut core, &mut destinations, &buffer, shutdown_grace);
+        shutdown::drain(&tokens, &mut adapters, &mut core, &mut destinations, &observer, shutdown_grace);
     tokio::select! {
         drained = drain => drained?,
         signal = signals.next() => warn!(signal, "told again: penstock stops without waiting any longer"),

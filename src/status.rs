@@ -84,12 +84,29 @@ impl Observer {
         Self { origin, started: Timestamp::from(SystemTime::now()), buffer, sources, destinations }
     }
 
+    /// How many events destinations have yet to get.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.backlog_of(|_| true)
+    }
+
+    /// How many of them could be delivered at this moment: those of the destinations that are online.
+    pub(crate) fn deliverable(&self) -> u64 {
+        self.backlog_of(|view| view.link().is_online())
+    }
+
+    fn backlog_of(&self, counts: impl Fn(&DestinationView) -> bool) -> u64 {
+        let buffer = self.buffer.status();
+        let views = self.destinations.iter().filter(|view| counts(view));
+        let lanes = views.filter_map(|view| buffer.destinations.get(&view.name));
+        lanes.flat_map(|lanes| Lane::ALL.map(|lane| lanes[lane].backlog)).sum()
+    }
+
     /// How the gateway is.
     pub(crate) fn report(&self) -> Report {
         let buffer = self.buffer.status();
         let destination = |view: &DestinationView| DestinationReport {
             name: view.name.clone(),
-            link: view.link.borrow().as_ref().map_or(mqtt::Link::Connecting, |link| link.borrow().clone()),
+            link: view.link(),
             lanes: buffer.destinations.get(&view.name).map_or_else(Vec::new, |lanes| {
                 Lane::ALL.map(|lane| DeliveryReport { lane, status: lanes[lane] }).into()
             }),
@@ -105,6 +122,12 @@ impl Observer {
             destinations: self.destinations.iter().map(destination).collect(),
             buffer: BufferReport { condition: buffer.condition, shed_events: buffer.shed_events },
         }
+    }
+}
+
+impl DestinationView {
+    fn link(&self) -> mqtt::Link {
+        self.link.borrow().as_ref().map_or(mqtt::Link::Connecting, |link| link.borrow().clone())
     }
 }
 

@@ -267,16 +267,14 @@ impl Demo {
     fn live_line(&self) -> String {
         let heard = self.witness.look(|testimony| testimony.received().len()) as u64;
         let backlog = self.backlog.map_or("–".to_owned(), grouped);
-        let gateway = match self.gateway.runs() {
-            true => self.screen.paint(Look::Good, "gateway up"),
-            false => self.screen.paint(Look::Bad, "gateway dead"),
+        let health = match (self.gateway.runs(), self.broker_is) {
+            (false, _) => self.screen.paint(Look::Bad, "gateway dead"),
+            (true, Reach::Away) => self.screen.paint(Look::Warning, "broker away"),
+            (true, Reach::There) => self.screen.paint(Look::Good, "all up"),
         };
-        let broker = match self.broker_is {
-            Reach::There => self.screen.paint(Look::Good, "broker up"),
-            Reach::Away => self.screen.paint(Look::Warning, "broker away"),
-        };
+        // Under 80 columns: a line that wraps cannot be drawn over.
         format!(
-            "   {}  line {:<8} made {:>6}   received {:>6}   backlog {backlog:>5}   {gateway}, {broker}",
+            "   {}  {:<7}  made {:>6}  received {:>6}  backlog {backlog:>5}  {health}",
             self.clock(),
             self.line.state().name(),
             grouped(self.pieces()),

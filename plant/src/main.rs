@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What a shell reports for a command that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
 /// A simulated plant for Penstock's demo and tests.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -78,7 +81,11 @@ struct Fleet {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().piece {
-        Piece::Demo { gateway_bin, seed } => demo::run(&gateway_bin, seed).await,
+        // Dropping the demo kills its gateway and clears its directory.
+        Piece::Demo { gateway_bin, seed } => tokio::select! {
+            told = demo::run(&gateway_bin, seed) => told,
+            interrupted = pieces::until_interrupted() => interrupted.map(|_| ExitCode::from(INTERRUPTED)),
+        },
         Piece::PressLine(options) => pieces::press_line(&options).await,
         Piece::Broker { listen } => pieces::broker(listen).await,
         Piece::Watch { broker, filter } => pieces::watch(broker, &filter).await,

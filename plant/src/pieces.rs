@@ -77,7 +77,8 @@ pub(crate) async fn fleet(options: &Fleet) -> anyhow::Result<ExitCode> {
     until_interrupted().await
 }
 
-async fn until_interrupted() -> anyhow::Result<ExitCode> {
+/// Waits for SIGINT.
+pub(crate) async fn until_interrupted() -> anyhow::Result<ExitCode> {
     ctrl_c().await.context("cannot wait for an interrupt")?;
     Ok(ExitCode::SUCCESS)
 }

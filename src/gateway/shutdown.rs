@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use penstock_buffer::Buffer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::status::Observer;
 use crate::supervise::Stage;
 
 /// How often the backlog is looked at while it drains.
@@ -52,7 +52,7 @@ pub(super) async fn drain(
     adapters: &mut Stage,
     core: &mut Stage,
     destinations: &mut Stage,
-    buffer: &Buffer,
+    observer: &Observer,
     grace: Duration,
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + grace;
@@ -65,29 +65,23 @@ pub(super) async fn drain(
         Ok(taken_in) => taken_in?,
         Err(_) => warn!(?grace, "the last readings could not be taken in within the grace period"),
     }
-    let delivered = timeout_at(deadline - GOODBYE.min(grace / 2), delivered(buffer)).await.is_ok();
+    let delivered = timeout_at(deadline - GOODBYE.min(grace / 2), delivered(observer)).await.is_ok();
     tokens.forwarders.cancel();
     if timeout_at(deadline, destinations.ended()).await.is_err() {
         warn!(?grace, "connections did not end within the grace period");
     }
-    match delivered {
-        true => info!("everything is delivered"),
-        false => info!(backlog = backlog(buffer), "undelivered events wait in the buffer for the next start"),
+    if !delivered {
+        warn!(?grace, "not everything could be delivered within the grace period");
     }
+    let backlog = observer.backlog();
+    info!(backlog, "undelivered events wait in the buffer for the next start");
     Ok(())
 }
 
-async fn delivered(buffer: &Buffer) {
-    while backlog(buffer) > 0 {
+/// Waits until nothing is left that could be delivered. What waits for a destination that is offline
+/// is not worth waiting for.
+async fn delivered(observer: &Observer) {
+    while observer.deliverable() > 0 {
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Events that some destination has yet to get.
-fn backlog(buffer: &Buffer) -> u64 {
-    let status = buffer.status();
-    let of = |destination: &penstock_buffer::PerLane<penstock_buffer::DestinationStatus>| {
-        penstock_events::Lane::ALL.iter().map(|lane| destination[*lane].backlog).sum::<u64>()
-    };
-    status.destinations.values().map(of).sum()
 }

@@ -246,7 +246,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn any_events_survive_blocks(events in proptest::collection::vec(any_event(), 1..600), first in 1..u64::MAX / 2) {
+    fn any_events_survive_blocks(events in proptest::collection::vec(any_event(), 1..300), first in 1..u64::MAX / 2) {
         proptest::prop_assert_eq!(round_trip(&events, Sequence(first)), events);
     }
 

@@ -80,12 +80,9 @@ pub(super) async fn serve(stream: TcpStream, switchboard: Arc<Switchboard>) -> R
     };
     let (tenant, former) = switchboard.move_in(&client_id);
     if let Some(former) = former {
-        former.evicted.cancel();
         // Its will comes before anything that its successor says.
         former.gone.cancelled().await;
     }
-    let _gone = tenant.gone.clone().drop_guard();
-
     let (outbox, outgoing) = mpsc::channel(OUTBOX_CAPACITY);
     let session = switchboard.open(outbox.clone());
     let window = window(&connect);
@@ -101,6 +98,7 @@ pub(super) async fn serve(stream: TcpStream, switchboard: Arc<Switchboard>) -> R
         message.retain = will.retain;
         hand_out(switchboard.route(session, &message)).await;
     }
+    switchboard.move_out(&client.client_id, &tenant);
     ended
 }
 

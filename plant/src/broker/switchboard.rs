@@ -57,11 +57,24 @@ impl Tenant {
 pub(super) type Delivery = (mpsc::Sender<Outbound>, Publish);
 
 impl Switchboard {
-    /// Gives a client id to a connection, and returns who held it until now.
+    /// Gives a client id to a connection, and evicts and returns who held it until now.
     pub(super) fn move_in(&self, client_id: &str) -> (Tenant, Option<Tenant>) {
         let tenant = Tenant::new();
-        let former = self.state().tenants.insert(client_id.to_owned(), tenant.clone());
+        let mut state = self.state();
+        let former = state.tenants.insert(client_id.to_owned(), tenant.clone());
+        if let Some(former) = &former {
+            former.evicted.cancel();
+        }
         (tenant, former)
+    }
+
+    /// Frees a client id, unless it is another's by now.
+    pub(super) fn move_out(&self, client_id: &str, tenant: &Tenant) {
+        let mut state = self.state();
+        if !tenant.evicted.is_cancelled() {
+            state.tenants.remove(client_id);
+        }
+        tenant.gone.cancel();
     }
 
     /// Opens a session that delivers to `outbox`.

@@ -34,7 +34,7 @@ pub(super) fn show(
 
     let rollovers: u64 = truth.counters.values().map(|count| count.rollovers()).sum();
     screen.say(&format!(
-        "   {} deliveries, {} of them repeats that their ids gave away; {} out of sequence.",
+        "   {} events received; {} of them repeats, known by their ids; {} out of sequence.",
         grouped(verdict.deliveries),
         grouped(verdict.repeats()),
         grouped(verdict.out_of_sequence()),

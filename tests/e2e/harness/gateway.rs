@@ -99,7 +99,13 @@ impl Gateway {
         subscriber.wait_until("a poll after the last change", |events| {
             events.iter().any(|event| event.is("telemetry.sampled", &reads) && event.time_us > held_at)
         });
-        self.backlog_until("an empty buffer", |backlog| backlog == 0);
+        // Polls go on, and with them samples: what is durable by now is what counts.
+        let durable = eventually("the status", || self.status());
+        self.status_until("the acknowledgement of everything", |status| {
+            of_lanes(&status["destinations"][0], "cursor")
+                .zip(of_lanes(&durable, "head"))
+                .all(|(cursor, head)| cursor >= head)
+        });
         subscriber.flush();
         subscriber.events()
     }
@@ -113,10 +119,13 @@ impl Gateway {
 
 /// How many events wait for delivery, by what a gateway says of itself.
 fn backlog(status: &Value) -> u64 {
-    let destinations = status["destinations"].as_array().expect("a list of destinations");
-    let lanes =
-        destinations.iter().flat_map(|destination| destination["lanes"].as_array().expect("a list of lanes"));
-    lanes.map(|lane| lane["backlog"].as_u64().expect("a number of events")).sum()
+    of_lanes(&status["destinations"][0], "backlog").sum()
+}
+
+/// A number of each lane.
+fn of_lanes(report: &Value, key: &str) -> impl Iterator<Item = u64> {
+    let lanes = report["lanes"].as_array().expect("a list of lanes");
+    lanes.iter().map(move |lane| lane[key].as_u64().unwrap_or_else(|| panic!("no {key} in {lane}")))
 }
 
 impl Penstock {

@@ -1,0 +1,143 @@
+//! What is durable stays, with its state, and what is acknowledged stays acknowledged.
+
+use penstock_buffer::{AckError, AppendError, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, PerLane};
+use penstock_events::normalizer::StateChange;
+use penstock_events::{Fact, Lane, Sequence, Value};
+
+use crate::fixture::{Disk, append, destination, eventually, piece, read_all, sample, state, tiny, wait};
+
+#[test]
+fn an_append_that_returned_is_in_a_copy_of_the_disk() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    for n in 1..=20 {
+        append(&buffer, vec![piece(n), sample(n)]);
+        let copy = disk.copy();
+        let recovered = copy.open();
+        assert_eq!(read_all(&recovered, Lane::Business, Sequence(1)).len() as u64, n);
+        assert_eq!(read_all(&recovered, Lane::Telemetry, Sequence(1)).last(), Some(&(Sequence(n), sample(n))));
+    }
+}
+
+#[test]
+fn state_is_committed_with_the_events_that_it_explains() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    for n in 1..=10 {
+        wait(buffer.append(vec![piece(n)], vec![state("press-1.good", n)])).expect("a disk that works");
+        let recovered = disk.copy().open();
+        assert_eq!(recovered.state()["press-1.good"], n.to_be_bytes());
+        assert_eq!(recovered.heads().borrow().business, Sequence(n));
+    }
+}
+
+#[test]
+fn state_alone_is_durable_too() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    let appended = wait(buffer.append(Vec::new(), vec![state("a", 1)])).expect("a disk that works");
+    assert_eq!(appended, PerLane::default());
+    assert_eq!(disk.copy().open().state()["a"], 1_u64.to_be_bytes());
+}
+
+#[test]
+fn state_survives_rolls_that_no_change_of_it_came_after() {
+    let disk = Disk::new();
+    let buffer = penstock_buffer::Buffer::open(tiny(disk.options())).expect("it opens");
+    wait(buffer.append(vec![piece(1)], vec![state("old", 1), state("kept", 2)])).expect("a disk that works");
+    wait(buffer.append(vec![piece(2)], vec![state("old", 3)])).expect("a disk that works");
+    let mut n = 2;
+    while buffer.status().lanes.business.generations < 3 {
+        let more: Vec<_> = (n + 1..=n + 500).map(piece).collect();
+        n += 500;
+        append(&buffer, more);
+    }
+    buffer.ack(&destination("erp"), Lane::Business, Sequence(n)).expect("it is durable");
+    eventually("the first generations are deleted", || buffer.status().lanes.business.generations == 1);
+    drop(buffer);
+    let reopened = disk.open();
+    assert_eq!(reopened.state().len(), 2);
+    assert_eq!(reopened.state()["old"], 3_u64.to_be_bytes());
+    assert_eq!(reopened.state()["kept"], 2_u64.to_be_bytes());
+}
+
+#[test]
+fn sequences_and_streams_go_on_after_a_restart() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1), sample(1), piece(2)]);
+    let stream = buffer.stream(Lane::Business).clone();
+    buffer.close().expect("a disk that works");
+    let buffer = disk.open();
+    let appended = append(&buffer, vec![piece(3)]).business.expect("one business event");
+    assert_eq!((appended.first, appended.last), (Sequence(3), Sequence(3)));
+    assert_eq!(*buffer.stream(Lane::Business), stream);
+    assert_ne!(*buffer.stream(Lane::Telemetry), stream);
+}
+
+#[test]
+fn a_store_that_is_made_anew_has_a_stream_of_its_own() {
+    assert_ne!(Disk::new().open().stream(Lane::Business), Disk::new().open().stream(Lane::Business));
+}
+
+#[test]
+fn an_acknowledgement_reaches_the_disk_without_a_close() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1), piece(2), piece(3)]);
+    buffer.ack(&destination("erp"), Lane::Business, Sequence(2)).expect("it is durable");
+    assert_eq!(buffer.cursor(&destination("erp"), Lane::Business), Some(Sequence(2)));
+    eventually("the cursor is on disk", || {
+        disk.copy().open().cursor(&destination("erp"), Lane::Business) == Some(Sequence(2))
+    });
+}
+
+#[test]
+fn closing_makes_the_last_acknowledgement_durable() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1)]);
+    buffer.ack(&destination("erp"), Lane::Business, Sequence(1)).expect("it is durable");
+    buffer.close().expect("a disk that works");
+    assert_eq!(disk.open().cursor(&destination("erp"), Lane::Business), Some(Sequence(1)));
+}
+
+#[test]
+fn acknowledgements_past_the_head_or_of_strangers_are_refused_and_older_ones_change_nothing() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1), piece(2)]);
+    let erp = destination("erp");
+    let past = buffer.ack(&erp, Lane::Business, Sequence(3));
+    assert_eq!(
+        past,
+        Err(AckError::PastHead { lane: Lane::Business, through: Sequence(3), head: Sequence(2) })
+    );
+    let stranger = destination("stranger");
+    let refused = buffer.ack(&stranger, Lane::Business, Sequence(1));
+    assert_eq!(refused, Err(AckError::UnknownDestination(stranger)));
+    buffer.ack(&erp, Lane::Business, Sequence(2)).expect("it is durable");
+    buffer.ack(&erp, Lane::Business, Sequence(1)).expect("an old acknowledgement is no error");
+    assert_eq!(buffer.cursor(&erp, Lane::Business), Some(Sequence(2)));
+}
+
+#[test]
+fn what_cannot_be_stored_is_refused_whole() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    let mut huge = sample(1);
+    huge.fact = Fact::TelemetrySampled {
+        tag: "press-1.text".parse().expect("a tag"),
+        value: Some(Value::Text("x".repeat(MAX_EVENT_BYTES).into())),
+        unit: None,
+    };
+    let refused = wait(buffer.append(vec![piece(1), huge], Vec::new()));
+    assert!(matches!(refused, Err(AppendError::EventTooLarge { index: 1, .. })), "{refused:?}");
+    let large = StateChange { key: "k".to_owned(), value: vec![0; MAX_EVENT_BYTES] };
+    let refused = wait(buffer.append(vec![piece(1)], vec![large]));
+    assert!(matches!(refused, Err(AppendError::StateTooLarge { .. })), "{refused:?}");
+    let many = (1..).map(piece).take(MAX_APPEND_EVENTS + 1).collect();
+    let refused = wait(buffer.append(many, Vec::new()));
+    assert!(matches!(refused, Err(AppendError::TooManyEvents { .. })), "{refused:?}");
+    assert_eq!(buffer.heads().borrow().business, Sequence::ZERO);
+}

@@ -1,0 +1,8 @@
+//! The buffer through its public API, on a real disk: durability, order, bounds, recovery.
+
+mod bounds;
+mod durability;
+mod fixture;
+mod model;
+mod opening;
+mod order;
