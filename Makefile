@@ -32,4 +32,5 @@ deny: ## licences, banned crates, sources and, with a network, advisories
 	fi
 
 bench: ## measure what docs/performance.md claims, on this machine
-	cargo bench --locked --package penstock --bench '*'
+	cargo build --release --locked --package penstock --package penstock-plant
+	cargo bench --locked --package penstock-buffer --package penstock --bench '*'

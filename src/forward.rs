@@ -79,10 +79,14 @@ impl Forwarder {
         let Route { destination, lane, .. } = self.route.clone();
         let mut link = self.uplink.link();
         let mut pauses = pauses();
+        let mut interrupted = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 online = link.wait_for(Link::is_online) => drop(online.context("the connection is gone")?),
+            }
+            if std::mem::replace(&mut interrupted, true) {
+                info!(%destination, %lane, "delivery resumes");
             }
             let before = self.cursor()?;
             let interruption = self.deliver(before, &stop).await?;
@@ -100,9 +104,8 @@ impl Forwarder {
                 }
             }
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => info!(%destination, %lane, "delivery resumes"),
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return Ok(());
             }
         }
     }

@@ -10,6 +10,7 @@
 mod destination;
 mod shutdown;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,14 +18,15 @@ use anyhow::Context;
 use penstock_adapters::Clock;
 use penstock_adapters::modbus::{self, Device, DeviceStatus, Wiring};
 use penstock_buffer::Buffer;
+use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
-use penstock_events::{AssetPath, Event, Fact, Observation, Quality, Timestamp};
+use penstock_events::{AssetPath, Event, Fact, GatewayId, Observation, Quality, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api;
-use crate::config::Config;
+use crate::config::{Config, Destination};
 use crate::ingest::{self, Ingest};
 use crate::pulse::Pulse;
 use crate::status::{DestinationView, Observer};
@@ -62,32 +64,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let ingest = Ingest::new(normalizer, buffer.clone(), observations, pulse);
     core.spawn_essential("ingest".to_owned(), ingest.run(started));
 
-    let mut destinations = Stage::default();
-    let mut views = Vec::with_capacity(mqtt.len());
-    for destination in mqtt {
-        let (link, view) = watch::channel(None);
-        views.push(DestinationView { name: destination.name.clone(), link: view });
-        let delivery = Arc::new(Delivery {
-            destination,
-            origin: origin.clone(),
-            buffer: buffer.clone(),
-            link,
-            stop: tokens.forwarders.clone(),
-        });
-        destinations.spawn_restarting(format!("destination {}", delivery.destination.name), move || {
-            Arc::clone(&delivery).run()
-        });
-    }
-
-    let mut house = Stage::default();
+    let (mut destinations, views) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
     let observer = Observer::new(origin, buffer.clone(), sources, views);
-    let stop = tokens.house.clone();
-    let seen = observer.clone();
-    house.spawn_restarting("control socket".to_owned(), move || {
-        api::serve(control_socket.clone(), seen.clone(), stop.clone())
-    });
-    let stop = tokens.house.clone();
-    house.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), stop.clone()));
+    let mut house = start_house(control_socket, observer.clone(), vitals, &tokens.house);
     watchdog::say_ready();
 
     tokio::select! {
@@ -102,7 +81,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         signal = signals.next() => warn!(signal, "told again: penstock stops without waiting any longer"),
     }
     tokens.house.cancel();
-    drop(house);
+    house.ended().await?;
     tokio::task::spawn_blocking(move || buffer.close()).await?.context("the buffer did not close cleanly")
 }
 
@@ -131,7 +110,38 @@ fn start_adapters(
     (stage, views)
 }
 
-fn started(gateway: &penstock_events::GatewayId) -> Event {
+fn start_destinations(
+    destinations: Vec<Destination>,
+    origin: &Origin,
+    buffer: &Buffer,
+    stop: &CancellationToken,
+) -> (Stage, Vec<DestinationView>) {
+    let mut stage = Stage::default();
+    let mut views = Vec::with_capacity(destinations.len());
+    for destination in destinations {
+        let (link, view) = watch::channel(None);
+        let name = destination.name.clone();
+        views.push(DestinationView { name: name.clone(), link: view });
+        let (origin, buffer, stop) = (origin.clone(), buffer.clone(), stop.clone());
+        let delivery = Arc::new(Delivery { destination, origin, buffer, link, stop });
+        stage.spawn_restarting(format!("destination {name}"), move || Arc::clone(&delivery).run());
+    }
+    (stage, views)
+}
+
+/// What serves the operator and systemd rather than the events.
+fn start_house(socket: PathBuf, observer: Observer, vitals: Vitals, stop: &CancellationToken) -> Stage {
+    let mut stage = Stage::default();
+    let until = stop.clone();
+    stage.spawn_restarting("control socket".to_owned(), move || {
+        api::serve(socket.clone(), observer.clone(), until.clone())
+    });
+    let until = stop.clone();
+    stage.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), until.clone()));
+    stage
+}
+
+fn started(gateway: &GatewayId) -> Event {
     let now = Timestamp::from(SystemTime::now());
     Event {
         asset: AssetPath::of_gateway(gateway),

@@ -90,12 +90,18 @@ impl Buffer {
             failure: OnceLock::new(),
             closing: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
             shed_events: AtomicU64::new(0),
             shelf,
             decoded: Mutex::default(),
         });
         let packer = || Packer::new().map_err(OpenError::Thread);
+        #[expect(clippy::disallowed_methods, reason = "bounded by the permits of `room`")]
         let (arrivals, arriving) = mpsc::channel();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by what is in `arrivals`, and one nudge a save"
+        )]
         let (work, working) = mpsc::channel();
         let intake = Intake::new(Arc::clone(&shared), options.group, packer()?, work.clone());
         let writer = Writer {

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Whether the business lane is full and appends wait.
     pub(crate) full: AtomicBool,
+    /// Commits since the buffer was opened.
+    pub(crate) commits: AtomicU64,
     /// Events shed since the buffer was opened.
     pub(crate) shed_events: AtomicU64,
     pub(crate) shelf: Shelf,

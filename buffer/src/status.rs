@@ -18,6 +18,8 @@ pub struct Status {
     pub lanes: PerLane<LaneStatus>,
     /// Each configured destination.
     pub destinations: BTreeMap<DestinationName, PerLane<DestinationStatus>>,
+    /// How many commits there were since the buffer was opened.
+    pub commits: u64,
     /// How many undelivered events were given up since the buffer was opened, because it was full.
     pub shed_events: u64,
 }
@@ -83,6 +85,7 @@ impl Shared {
             condition: self.condition(),
             destinations: self.destinations.iter().map(destination).collect(),
             lanes,
+            commits: self.commits.load(Ordering::Relaxed),
             shed_events: self.shed_events.load(Ordering::Relaxed),
         }
     }

@@ -146,9 +146,13 @@ fn a_file_that_cannot_be_read_is_said_to_be_so() {
     assert!(report.contains("not TOML") && report.contains("config.toml:1:"), "{report}");
 
     let report = Folder::new().with("").refused();
-    for missing in ["[gateway]", "[[modbus]]", "[[mqtt]]"] {
-        assert!(report.contains(&format!("{missing} is missing")), "{report}");
+    assert!(report.contains("the file is empty"), "{report}");
+
+    let report = Folder::new().with("# To be done.\n").refused();
+    for missing in ["gateway", "modbus", "mqtt"] {
+        assert!(report.contains(missing), "{report}");
     }
+    assert_eq!((problems(&report), report.matches("is missing").count()), (3, 3), "{report}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod scripted_device;
 mod site;
 mod subscriber;
 
-pub(crate) use event::Event;
+pub(crate) use event::{Event, Message};
 pub(crate) use gateway::{Gateway, Penstock};
 pub(crate) use loopback::free_port;
 pub(crate) use mosquitto::{Memory, Mosquitto};

@@ -15,6 +15,7 @@ mod happy_path;
 mod late_reply;
 mod nonsense;
 mod power_cycle;
+mod proof_is_strict;
 mod refusals;
 mod sigkill;
 mod sigterm;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use penstock_events::normalizer::StateChange;
@@ -44,6 +45,7 @@ impl Writer {
 
         self.state.extend(state.into_iter().map(|change| (change.key, change.value)));
         self.publish(&grown);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
         meters::committed(before, *self.shared.heads.borrow(), started.elapsed(), self.stored_bytes());
         Ok(before)
     }

@@ -59,7 +59,7 @@ impl Writer {
         let victim = self.oldest_telemetry()?;
         let through = victim.extent.last;
         if let Some(gap) = self.gap_left_by(&victim)? {
-            let lost: u64 = gap.lost.iter().map(|(_, count)| count).sum();
+            let lost: u64 = gap.lost.values().sum();
             tracing::warn!(
                 first = %gap.first, last = %through, lost,
                 "the buffer is full; undelivered telemetry was given up"

@@ -15,7 +15,10 @@ fn an_append_that_returned_is_in_a_copy_of_the_disk() {
         let copy = disk.copy();
         let recovered = copy.open();
         assert_eq!(read_all(&recovered, Lane::Business, Sequence(1)).len() as u64, n);
-        assert_eq!(read_all(&recovered, Lane::Telemetry, Sequence(1)).last(), Some(&(Sequence(n), sample(n))));
+        assert_eq!(
+            read_all(&recovered, Lane::Telemetry, Sequence(1)).last(),
+            Some(&(Sequence(n), sample(n)))
+        );
     }
 }
 

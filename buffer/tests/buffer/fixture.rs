@@ -68,31 +68,40 @@ pub(crate) fn destination(name: &str) -> DestinationName {
 
 /// A telemetry event that says `n`.
 pub(crate) fn sample(n: u64) -> Event {
-    fact(n, Fact::TelemetrySampled {
-        tag: "press-1.temp".parse().expect("a tag"),
-        value: Some(Value::UInt(n)),
-        unit: None,
-    })
+    fact(
+        n,
+        Fact::TelemetrySampled {
+            tag: "press-1.temp".parse().expect("a tag"),
+            value: Some(Value::UInt(n)),
+            unit: None,
+        },
+    )
 }
 
 /// A telemetry event that says `n` and takes about 4 KB that do not compress.
 pub(crate) fn large_sample(n: u64) -> Event {
-    fact(n, Fact::TelemetrySampled {
-        tag: "press-1.curve".parse().expect("a tag"),
-        value: Some(Value::Text(noise(n, 4_096).into())),
-        unit: None,
-    })
+    fact(
+        n,
+        Fact::TelemetrySampled {
+            tag: "press-1.curve".parse().expect("a tag"),
+            value: Some(Value::Text(noise(n, 4_096).into())),
+            unit: None,
+        },
+    )
 }
 
 /// A business event that says `n`.
 pub(crate) fn piece(n: u64) -> Event {
     let counter = CounterMark { epoch: Timestamp::EPOCH, from: n - 1, to: n };
-    fact(n, Fact::ProductionCompleted {
-        tag: "press-1.good".parse().expect("a tag"),
-        output: Output::Good,
-        quantity: 1,
-        counter,
-    })
+    fact(
+        n,
+        Fact::ProductionCompleted {
+            tag: "press-1.good".parse().expect("a tag"),
+            output: Output::Good,
+            quantity: 1,
+            counter,
+        },
+    )
 }
 
 /// A business event that says `n` and takes about 4 KB that do not compress.

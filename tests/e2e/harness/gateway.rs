@@ -51,7 +51,18 @@ impl Gateway {
     /// Tells it to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.tell_to_stop();
+        self.ended()
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn tell_to_stop(&self) {
         self.process.signal("TERM");
+    }
+
+    /// Waits until it has stopped.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         self.process.wait()
     }
 

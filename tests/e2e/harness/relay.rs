@@ -1,8 +1,8 @@
-//! A TCP link that can be cut: what lies between the gateway and a peer.
+//! A TCP link that can be held up or cut: what lies between the gateway and a peer.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use super::loopback::own_address;
@@ -10,11 +10,16 @@ use super::loopback::own_address;
 /// A relay, open at first. It ends with the process.
 pub(crate) struct Relay {
     address: SocketAddr,
-    wire: Arc<Mutex<Wire>>,
+    wire: Arc<Wire>,
 }
 
-/// Shared by the threads that copy: a cut must reach all of them at once.
+/// Shared by the threads that copy: a change must reach all of them at once.
 struct Wire {
+    passage: Mutex<Passage>,
+    changed: Condvar,
+}
+
+struct Passage {
     state: State,
     ends: Vec<TcpStream>,
 }
@@ -23,10 +28,18 @@ struct Wire {
 enum State {
     /// Bytes pass.
     Open,
+    /// Bytes wait; nothing is lost.
+    Held,
     /// What the client says passes; what it is answered is lost.
     OneWay,
     /// Connections break at once.
     Cut,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Direction {
+    ToPeer,
+    FromPeer,
 }
 
 impl Relay {
@@ -34,7 +47,8 @@ impl Relay {
     pub(crate) fn to(peer: SocketAddr) -> Self {
         let listener = TcpListener::bind(SocketAddrV4::new(own_address(), 0)).expect("loopback can be bound");
         let address = listener.local_addr().expect("it is bound");
-        let wire = Arc::new(Mutex::new(Wire { state: State::Open, ends: Vec::new() }));
+        let passage = Mutex::new(Passage { state: State::Open, ends: Vec::new() });
+        let wire = Arc::new(Wire { passage, changed: Condvar::new() });
         let accepted = Arc::clone(&wire);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -49,51 +63,77 @@ impl Relay {
         self.address
     }
 
+    /// Holds every byte back until the link is open again.
+    pub(crate) fn hold(&self) {
+        self.wire.change(State::Held);
+    }
+
     /// Loses every answer from here on.
     pub(crate) fn lose_answers(&self) {
-        self.wire.lock().unwrap().state = State::OneWay;
+        self.wire.change(State::OneWay);
     }
 
     /// Breaks every connection, those to come too.
     pub(crate) fn cut(&self) {
-        let mut wire = self.wire.lock().unwrap();
-        wire.state = State::Cut;
-        for end in wire.ends.drain(..) {
-            // An end that is closed already needs no shutdown.
-            drop(end.shutdown(Shutdown::Both));
-        }
+        self.wire.change(State::Cut);
     }
 
-    /// Lets connections through.
+    /// Lets connections and bytes through.
     pub(crate) fn open(&self) {
-        self.wire.lock().unwrap().state = State::Open;
+        self.wire.change(State::Open);
     }
 }
 
-fn connect(client: TcpStream, peer: SocketAddr, wire: &Arc<Mutex<Wire>>) {
+impl Wire {
+    fn change(&self, state: State) {
+        let mut passage = self.passage.lock().unwrap();
+        passage.state = state;
+        if state == State::Cut {
+            for end in passage.ends.drain(..) {
+                // An end that is closed already needs no shutdown.
+                drop(end.shutdown(Shutdown::Both));
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether bytes in this `direction` pass or are lost, once that is decided.
+    fn lets_pass(&self, direction: Direction) -> bool {
+        let passage = self.passage.lock().unwrap();
+        let passage = self.changed.wait_while(passage, |passage| passage.state == State::Held).unwrap();
+        match passage.state {
+            State::Open => true,
+            State::OneWay => direction == Direction::ToPeer,
+            State::Held | State::Cut => false,
+        }
+    }
+}
+
+fn connect(client: TcpStream, peer: SocketAddr, wire: &Arc<Wire>) {
     let Ok(server) = TcpStream::connect(peer) else { return };
     let (asked, answered) = (pair(&client, &server), pair(&server, &client));
     {
-        let mut wire = wire.lock().unwrap();
-        if wire.state == State::Cut {
+        let mut passage = wire.passage.lock().unwrap();
+        if passage.state == State::Cut {
             return;
         }
-        wire.ends.extend([client, server]);
+        passage.ends.extend([client, server]);
     }
-    let (of_questions, of_answers) = (Arc::clone(wire), Arc::clone(wire));
-    thread::spawn(move || copy(asked, || of_questions.lock().unwrap().state != State::Cut));
-    thread::spawn(move || copy(answered, || of_answers.lock().unwrap().state == State::Open));
+    for (ends, direction) in [(asked, Direction::ToPeer), (answered, Direction::FromPeer)] {
+        let wire = Arc::clone(wire);
+        thread::spawn(move || copy(ends, || wire.lets_pass(direction)));
+    }
 }
 
 fn pair(from: &TcpStream, to: &TcpStream) -> (TcpStream, TcpStream) {
     (from.try_clone().expect("an open socket"), to.try_clone().expect("an open socket"))
 }
 
-/// Copies while it `passes`, and loses what does not, until either end closes; then closes the other.
-fn copy((mut from, mut to): (TcpStream, TcpStream), passes: impl Fn() -> bool) {
+/// Copies what is let pass, and loses the rest, until either end closes; then closes the other.
+fn copy((mut from, mut to): (TcpStream, TcpStream), lets_pass: impl Fn() -> bool) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        if passes() && to.write_all(&bytes[..count]).is_err() {
+        if lets_pass() && to.write_all(&bytes[..count]).is_err() {
             break;
         }
     }

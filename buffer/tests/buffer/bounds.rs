@@ -1,0 +1,159 @@
+//! The size: what is deleted when it is delivered, what is shed and how that is announced, and when
+//! appends wait.
+
+use std::task::Poll;
+
+use penstock_buffer::{Buffer, Condition};
+use penstock_events::{AssetPath, Event, EventType, Fact, GapReason, Lane, Sequence};
+
+use crate::fixture::{
+    Disk, append, destination, eventually, large_business, large_sample, options, piece, poll_once, read_all,
+    tiny, wait,
+};
+
+/// The gaps that the business lane announces: first, last and how many were lost.
+fn gaps(buffer: &Buffer) -> Vec<(u64, u64, u64)> {
+    let gap = |(_, event): (Sequence, Event)| match event.fact {
+        Fact::Gap { stream, first, last, reason: GapReason::BufferFull, lost } => {
+            assert_eq!(stream, *buffer.stream(Lane::Telemetry));
+            assert_eq!(event.asset, AssetPath::of_gateway(&"edge-01".parse().expect("a name")));
+            let [(EventType::TelemetrySampled, count)] = lost[..] else { panic!("{lost:?}") };
+            Some((first.0, last.0, count))
+        }
+        _ => None,
+    };
+    read_all(buffer, Lane::Business, Sequence(1)).into_iter().filter_map(gap).collect()
+}
+
+fn fill_with_telemetry(buffer: &Buffer, places: std::ops::RangeInclusive<u64>) {
+    for n in places {
+        append(buffer, vec![large_sample(n)]);
+    }
+}
+
+#[test]
+fn a_full_buffer_sheds_the_oldest_telemetry_and_announces_exactly_what_is_missing() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(disk.options())).expect("it opens");
+    append(&buffer, vec![piece(1)]);
+    fill_with_telemetry(&buffer, 1..=60);
+    eventually("the writer shed all that it must", || {
+        let lanes = buffer.status().lanes;
+        lanes.business.stored_bytes + lanes.telemetry.stored_bytes <= penstock_buffer::MIN_MAX_BYTES
+    });
+    let retained = read_all(&buffer, Lane::Telemetry, Sequence(1));
+    let first_retained = retained.first().expect("the youngest stay").0.0;
+    assert!(first_retained > 1, "nothing was shed");
+    assert!(retained.iter().all(|(place, event)| *event == large_sample(place.0)));
+
+    let mut next = 1;
+    for (first, last, lost) in gaps(&buffer) {
+        assert_eq!((first, lost), (next, last - first + 1), "gaps join, and count what they cover");
+        next = last + 1;
+    }
+    assert_eq!(next, first_retained, "what is announced and what is retained join");
+    assert_eq!(buffer.status().shed_events, first_retained - 1);
+    assert_eq!(read_all(&buffer, Lane::Business, Sequence(1))[0].1, piece(1), "business events stay");
+}
+
+#[test]
+fn a_gap_covers_only_what_the_slowest_destination_lacked() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(options(&disk.path(), &["erp", "mes"]))).expect("it opens");
+    // A whole generation and a half, of which one destination has all and the other has five.
+    append(&buffer, (1..=8).map(large_sample).collect());
+    buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(8)).expect("it is durable");
+    buffer.ack(&destination("mes"), Lane::Telemetry, Sequence(5)).expect("it is durable");
+    fill_with_telemetry(&buffer, 9..=30);
+    eventually("something was shed", || !gaps(&buffer).is_empty());
+    let (first, last, lost) = gaps(&buffer)[0];
+    assert_eq!(first, 6);
+    assert_eq!(lost, last - first + 1);
+}
+
+#[test]
+fn a_destination_that_is_no_longer_configured_holds_nothing_back_and_may_come_back() {
+    let disk = Disk::new();
+    let both = || tiny(options(&disk.path(), &["erp", "mes"]));
+    let buffer = Buffer::open(both()).expect("it opens");
+    append(&buffer, vec![large_sample(1)]);
+    buffer.ack(&destination("mes"), Lane::Telemetry, Sequence(1)).expect("it is durable");
+    buffer.close().expect("a disk that works");
+
+    let buffer = Buffer::open(tiny(options(&disk.path(), &["erp"]))).expect("it opens");
+    append(&buffer, vec![large_sample(2)]);
+    for n in 3..=30 {
+        append(&buffer, vec![large_sample(n)]);
+        buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(n)).expect("it is durable");
+    }
+    eventually("delivered generations are deleted", || buffer.status().lanes.telemetry.generations <= 2);
+    assert_eq!(buffer.cursor(&destination("mes"), Lane::Telemetry), None);
+    assert!(gaps(&buffer).is_empty(), "the configured destination lacks nothing");
+    buffer.close().expect("a disk that works");
+
+    let buffer = Buffer::open(both()).expect("it opens");
+    assert_eq!(buffer.cursor(&destination("mes"), Lane::Telemetry), Some(Sequence(1)));
+}
+
+#[test]
+fn delivered_generations_give_their_disk_back() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(disk.options())).expect("it opens");
+    append(&buffer, (1..=10).map(large_sample).collect());
+    append(&buffer, vec![large_sample(11)]);
+    let folders = || std::fs::read_dir(disk.path().join("telemetry")).expect("a directory").count();
+    assert_eq!(folders(), 2);
+    buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(9)).expect("it is durable");
+    buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(10)).expect("it is durable");
+    eventually("the first generation's directory is gone", || folders() == 1);
+    assert_eq!(buffer.status().lanes.telemetry.first_retained, Sequence(11));
+    assert_eq!(read_all(&buffer, Lane::Telemetry, Sequence(1)), [(Sequence(11), large_sample(11))]);
+}
+
+#[test]
+fn a_buffer_full_of_business_events_makes_appends_wait_until_they_are_delivered() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(disk.options())).expect("it opens");
+    let mut n = 0;
+    while buffer.status().condition == Condition::Accepting {
+        n += 1;
+        append(&buffer, vec![large_business(n)]);
+        // Fullness is noted after the answer; the next append may still get in.
+        assert!(n < 100, "the buffer never filled");
+    }
+    let head = buffer.heads().borrow().business;
+    let mut waiting = wait(buffer.enqueue(vec![large_business(n + 1)], Vec::new())).expect("it is open");
+    assert_eq!(poll_once(&mut waiting), Poll::Pending);
+    assert_eq!(buffer.status().condition, Condition::Full);
+    assert_eq!(read_all(&buffer, Lane::Business, Sequence(1)).len() as u64, head.0, "nothing was given up");
+
+    buffer.ack(&destination("erp"), Lane::Business, head).expect("it is durable");
+    let appended = wait(waiting).expect("a disk that works").business.expect("a business event");
+    assert_eq!(appended.first, head.next());
+    eventually("it accepts again", || buffer.status().condition == Condition::Accepting);
+}
+
+#[test]
+fn a_full_buffer_closes_and_refuses_what_waits() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(disk.options())).expect("it opens");
+    while buffer.status().condition == Condition::Accepting {
+        append(&buffer, vec![large_business(1)]);
+    }
+    let head = buffer.heads().borrow().business;
+    let waiting = wait(buffer.enqueue(vec![large_business(2)], Vec::new())).expect("it is open");
+    buffer.close().expect("a disk that works");
+    assert_eq!(wait(waiting), Err(penstock_buffer::AppendError::Closed));
+    assert_eq!(disk.open().heads().borrow().business, head);
+}
+
+#[test]
+fn without_destinations_nothing_is_held_back() {
+    let disk = Disk::new();
+    let buffer = Buffer::open(tiny(options(&disk.path(), &[]))).expect("it opens");
+    for n in 1..=40 {
+        append(&buffer, vec![large_business(n), large_sample(n)]);
+    }
+    assert!(gaps(&buffer).is_empty());
+    assert_eq!(buffer.status().condition, Condition::Accepting);
+}
