@@ -28,7 +28,7 @@ pub(super) enum StoredCause {
     NotText,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) enum StoredValue<'a> {
     Bool(bool),
     Int(i64),
