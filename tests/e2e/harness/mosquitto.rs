@@ -93,6 +93,11 @@ impl Mosquitto {
         self.process.take().expect("it is up").kill();
     }
 
+    /// What it logs since it was started last.
+    pub(crate) fn log(&self) -> String {
+        self.process.as_ref().expect("it is up").stderr().join("\n")
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

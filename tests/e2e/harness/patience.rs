@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// What `look` gives once it gives something.
 ///
-/// Panics, naming what was waited `awaited`, when the deadline has passed.
+/// Panics when the deadline has passed, naming what was `awaited`.
 #[track_caller]
 pub(crate) fn eventually<T>(awaited: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
