@@ -114,6 +114,7 @@ impl Buffer {
             packer: packer()?,
             intake: arrivals.clone(),
         };
+        writer.note_fullness();
         let threads = start(&shared, (intake, arriving), (writer, working), arrivals.clone())?;
         meters::heads(found.heads);
         Ok(Self {

@@ -1,4 +1,85 @@
-//! The durable store-and-forward buffer.
+//! The durable store-and-forward buffer: what is appended stays until every destination has it.
+//!
+//! This page is the specification. [`Buffer`] is the API.
+//!
+//! # Constraints
+//!
+//! - An append returns once it is durable: a power cut after that loses none of it.
+//! - Each lane numbers its events 1, 2, 3 … without holes and without using a place twice. The order
+//!   of appends is the order of places.
+//! - The normalizer's state is committed with the business events that it explains, or neither is.
+//! - An event leaves the store when every configured destination has acknowledged it, or as
+//!   telemetry that a full store gives up, which is counted and announced by a `gateway.gap` event.
+//! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
+//!   events on their way to the disk, and a handful of decoded blocks.
+//! - sled blocks and panics: it runs on the buffer's own threads and on those of readers, behind
+//!   `catch_unwind`. The crate uses no async runtime; `tokio` gives it channels only.
+//!
+//! # Layout
+//!
+//! ```text
+//! <path>/LOCK                  held by the process that has the store; names it
+//! <path>/manifest              the store's number; each lane's generations, and what is in those that are sealed
+//! <path>/cursors               how far each destination is, configured or not
+//! <path>/business/<id>/        one generation: a sled database, insert-only
+//! <path>/telemetry/<id>/
+//! ```
+//!
+//! A lane is a row of generations. The last is active and takes the appends; when it reaches
+//! `generation_bytes` it is sealed and another begun. Generations are deleted whole, since sled gives
+//! back little of what is deleted key by key. In a generation:
+//!
+//! | key | value |
+//! |---|---|
+//! | `1`, text | a piece of the normalizer's state (business) |
+//! | `2` | the last place of telemetry whose loss was announced (business) |
+//! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd |
+//!
+//! Each new business generation begins with all of the normalizer's state, so the active one alone
+//! has it. Blocks, manifest and cursors carry a format version; one that is newer than this code is refused.
+//!
+//! # Commit
+//!
+//! Appends share commits. The intake thread forms a group and packs its events into blocks while the
+//! writer thread commits the group before it. A group goes when it is full (`max_events`), when it is
+//! a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
+//!
+//! 1. roll a lane that is due;
+//! 2. give the blocks their places; `apply_batch` on each lane's database;
+//! 3. on each database, side by side: sled's `flush`, then `fdatasync` of `<id>/db` (sled's flush alone is not durable);
+//! 4. let readers see it (catalog, heads), bring the store within its size, answer the callers.
+//!
+//! To roll: make the new database, write the state into it, sync it, its `conf` and the directories;
+//! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,
+//! sync the directory. To delete: replace the manifest, then remove the directory.
+//!
+//! # When the store is full
+//!
+//! Both lanes together stay within `max_bytes`. Above it the oldest telemetry generation is shed. What
+//! some destination had not acknowledged of it becomes a `gateway.gap` event, committed to the
+//! business lane in one batch with a mark; then the generation is deleted. Business events are never
+//! given up: when they fill all but the room that telemetry needs, appends wait for acknowledgements.
+//!
+//! # Recovery
+//!
+//! Opening takes the lock, reads manifest and cursors, deletes directories that the manifest does not
+//! list, opens the active generations and checks their blocks, deletes telemetry that the mark
+//! covers, and places new destinations behind the last event. Sealed generations are opened when they
+//! are read. The time depends on the size of one generation and not on the backlog.
+//!
+//! What a crash costs, by where it strikes:
+//!
+//! | where | cost |
+//! |---|---|
+//! | before a commit is durable | appends that had not returned; of one append, its telemetry may be there without its business events or the other way round |
+//! | between commit and answer | nothing: the events are there, and their ids are the same if they are appended again |
+//! | while rolling or deleting | nothing: the directory is not listed, and deleted at the next start |
+//! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |
+//! | within 100 ms of an acknowledgement | events that were acknowledged then are delivered again |
+//!
+//! A disk error fails the buffer: every append from then on gets it, and the process should stop.
+//! Damage to a file of the store or to an active generation refuses the start; damage to a sealed
+//! generation fails the reads that need it. Neither deletes anything.
 
 mod block;
 mod buffer;
@@ -9,7 +90,7 @@ mod error;
 mod generation;
 mod intake;
 mod manifest;
-mod meters;
+pub mod meters;
 mod options;
 mod per_lane;
 mod reader;

@@ -31,7 +31,7 @@ pub struct Options {
     /// know starts behind the last event. One that is no longer named keeps its cursor, and holds nothing back.
     pub destinations: Vec<DestinationName>,
     /// How many bytes of blocks may be kept, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
-    /// needs up to half as much again, since sled writes whole segments.
+    /// needs about twice as much: sled writes each block again when it splits a page, and whole segments.
     pub max_bytes: u64,
     /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
     pub generation_bytes: u64,

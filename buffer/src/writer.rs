@@ -69,32 +69,37 @@ impl Writer {
                 Some(Work::Close) => break,
                 None => {}
             }
-            let blocked = self.note_fullness();
-            if cursors_due.is_some_and(|due| blocked || due <= Instant::now()) {
+            if cursors_due.is_some_and(|due| self.must_wait() || due <= Instant::now()) {
                 cursors_due = None;
                 self.attempt(Self::keep_house);
+                self.note_fullness();
             }
-            while !held.is_empty() && !self.note_fullness() {
-                self.serve(held.pop_front().expect("it is not empty"));
+            while !self.must_wait()
+                && let Some(group) = held.pop_front()
+            {
+                self.serve(group);
             }
         }
         self.attempt(Self::keep_house);
     }
 
-    /// Commits a group or refuses it, then makes room for the next.
+    /// Commits a group or refuses it. The answers come when the store is within its size again, so a
+    /// caller never sees it above.
     fn serve(&mut self, group: Group) {
         let shares = group.shares;
-        let writes = commit::Lanes { blocks: group.blocks, state: group.state, shed_through: None };
+        let lanes = commit::Lanes { blocks: group.blocks, state: group.state, shed_through: None };
         let committed = match self.refusal() {
             Some(refusal) => Err(refusal),
-            None => self.commit(writes).map_err(|fault| self.fail(&fault)),
+            None => self.commit(lanes).map_err(|fault| self.fail(&fault)),
         };
+        self.attempt(Self::make_room);
+        self.note_fullness();
         match committed {
             Ok(before) => commit::answer(shares, before),
             Err(error) => shares.into_iter().for_each(|share| share.answer.send(Err(error.clone()))),
         }
+        // An intake that is gone has closed.
         drop(self.intake.send(Arrival::Committed));
-        self.attempt(Self::make_room);
     }
 
     /// Why nothing can be taken.
@@ -106,11 +111,17 @@ impl Writer {
     }
 
     /// Whether groups must wait for room. They do not when the buffer failed or is closing: then they are refused.
-    fn note_fullness(&mut self) -> bool {
+    fn must_wait(&self) -> bool {
+        self.shared.full.load(Ordering::Acquire)
+            && self.shared.failure.get().is_none()
+            && !self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Notes whether undelivered business events fill the buffer, and says so when that changes.
+    pub(crate) fn note_fullness(&self) {
         let bytes = self.stored_bytes().business;
         let full = bytes >= self.limits.business_bytes;
         let was_full = self.shared.full.swap(full, Ordering::AcqRel);
-        meters::full(full);
         if full && !was_full {
             tracing::warn!(
                 bytes,
@@ -119,7 +130,7 @@ impl Writer {
         } else if was_full && !full {
             tracing::warn!(bytes, "the buffer has room again; appends go on");
         }
-        full && self.shared.failure.get().is_none() && !self.shared.closing.load(Ordering::Acquire)
+        meters::full(full);
     }
 
     /// Deletes what is no longer needed, or no longer affordable.

@@ -1,10 +1,14 @@
 //! What is durable stays, with its state, and what is acknowledged stays acknowledged.
 
-use penstock_buffer::{AckError, AppendError, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, PerLane};
+use penstock_buffer::{
+    AckError, AppendError, CloseError, Condition, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, PerLane,
+};
 use penstock_events::normalizer::StateChange;
 use penstock_events::{Fact, Lane, Sequence, Value};
 
-use crate::fixture::{Disk, append, destination, eventually, piece, read_all, sample, state, tiny, wait};
+use crate::fixture::{
+    Disk, append, destination, eventually, large_sample, piece, read_all, sample, state, tiny, wait,
+};
 
 #[test]
 fn an_append_that_returned_is_in_a_copy_of_the_disk() {
@@ -143,4 +147,19 @@ fn what_cannot_be_stored_is_refused_whole() {
     let refused = wait(buffer.append(many, Vec::new()));
     assert!(matches!(refused, Err(AppendError::TooManyEvents { .. })), "{refused:?}");
     assert_eq!(buffer.heads().borrow().business, Sequence::ZERO);
+}
+
+#[test]
+fn a_disk_that_fails_once_fails_every_append_after_it_and_says_so_at_the_end() {
+    let disk = Disk::new();
+    let buffer = penstock_buffer::Buffer::open(tiny(disk.options())).expect("it opens");
+    append(&buffer, (1..=4).map(large_sample).collect());
+    // The generation is due to be rolled, and there is no place for the next.
+    std::fs::rename(disk.path().join("telemetry"), disk.path().join("elsewhere")).expect("a directory");
+    let failed = wait(buffer.append(vec![sample(5)], Vec::new()));
+    assert!(matches!(failed, Err(AppendError::Failed(_))), "{failed:?}");
+    assert_eq!(wait(buffer.append(vec![piece(1)], Vec::new())), failed);
+    assert_eq!(buffer.heads().borrow().telemetry, Sequence(4));
+    assert!(matches!(buffer.status().condition, Condition::Failed(_)));
+    assert!(matches!(buffer.close(), Err(CloseError::Failed(_))));
 }

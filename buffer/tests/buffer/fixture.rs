@@ -1,12 +1,14 @@
 //! What the tests share: a buffer in a directory of its own, and events to put into it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use penstock_buffer::{Appended, Buffer, Options};
 use penstock_events::normalizer::StateChange;
@@ -41,11 +43,32 @@ impl Disk {
         Buffer::open(self.options()).expect("a buffer that opens")
     }
 
+    /// Puts a file or directory of the store back as it is on another disk.
+    pub(crate) fn replace(&self, name: &str, by: &Self) {
+        let (from, to) = (by.path().join(name), self.path().join(name));
+        if from.is_dir() {
+            fs::remove_dir_all(&to).expect("a directory");
+            copy_directory(&from, &to).expect("a readable directory");
+        } else {
+            fs::copy(from, to).expect("a readable file");
+        }
+    }
+
     /// What another machine would find here if the power went now and the disk kept all it was given.
+    /// Copying takes time, so it is done again until nothing changed meanwhile.
     pub(crate) fn copy(&self) -> Self {
-        let copy = Self::new();
-        copy_directory(&self.path(), &copy.path());
-        copy
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let copy = Self::new();
+            let before = listing(&self.path());
+            let copied = copy_directory(&self.path(), &copy.path());
+            if let (Ok(before), Ok(()), Ok(after)) = (before, copied, listing(&self.path()))
+                && before == after
+            {
+                return copy;
+            }
+            assert!(Instant::now() < deadline, "the store never rested");
+        }
     }
 }
 
@@ -178,15 +201,30 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a writable place");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_directory(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), target).expect("a readable file");
+            fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
+}
+
+/// Every file below `path` with its length and when it was last written.
+fn listing(path: &Path) -> io::Result<BTreeMap<PathBuf, (u64, SystemTime)>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            found.extend(listing(&entry.path())?);
+        }
+        found.insert(entry.path(), (metadata.len(), metadata.modified()?));
+    }
+    Ok(found)
 }
