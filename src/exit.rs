@@ -27,16 +27,18 @@ impl Exit {
         Self { status: UNAVAILABLE, last_words: format!("penstock: {error}") }
     }
 
-    /// The gateway could not start or go on.
-    pub(crate) fn failed(error: anyhow::Error) -> Self {
-        Self { status: FAILED, last_words: format!("penstock: {error:#}") }
-    }
-
     /// Says the last words and gives the status.
     pub(crate) fn report(self) -> ExitCode {
         if !self.last_words.is_empty() {
             eprintln!("{}", self.last_words.trim_end());
         }
         ExitCode::from(self.status)
+    }
+}
+
+impl From<anyhow::Error> for Exit {
+    /// The gateway could not start or go on.
+    fn from(error: anyhow::Error) -> Self {
+        Self { status: FAILED, last_words: format!("penstock: {error:#}") }
     }
 }

@@ -33,7 +33,7 @@ use crate::status::{DestinationView, Observer};
 use crate::supervise::Stage;
 use crate::watchdog::{self, Vitals};
 use destination::Delivery;
-use shutdown::{Signals, Tokens};
+use shutdown::{Signals, Stages, Tokens};
 
 /// Runs the gateway until it is told to stop or its buffer fails.
 ///
@@ -55,7 +55,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let tokens = Tokens::default();
     let pulse = Pulse::default();
 
-    let (mut adapters, sources) = start_adapters(modbus, &observed, &tokens.adapters);
+    let (adapters, sources) = start_adapters(modbus, &observed, &tokens.adapters);
     let vitals = Vitals { buffer: buffer.clone(), observations: observed.downgrade(), ingest: pulse.clone() };
     // The adapters hold the only senders left: ingest ends when they have.
     drop(observed);
@@ -64,20 +64,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let ingest = Ingest::new(normalizer, buffer.clone(), observations, pulse);
     core.spawn_essential("ingest".to_owned(), ingest.run(started));
 
-    let (mut destinations, views) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
+    let (destinations, views) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
     let observer = Observer::new(origin, buffer.clone(), sources, views);
     let mut house = start_house(control_socket, observer.clone(), vitals, &tokens.house);
+    let mut stages = Stages { adapters, core, destinations };
     watchdog::say_ready();
 
     tokio::select! {
         signal = signals.next() => info!(signal, "penstock stops"),
-        failed = core.ended() => return failed.and_then(|()| anyhow::bail!("ingest ended without being told to")),
+        failed = stages.core.ended() => return failed.and_then(|()| anyhow::bail!("ingest ended without being told to")),
     }
     watchdog::say_stopping();
-    let drain =
-        shutdown::drain(&tokens, &mut adapters, &mut core, &mut destinations, &observer, shutdown_grace);
     tokio::select! {
-        drained = drain => drained?,
+        drained = shutdown::drain(&mut stages, &tokens, &observer, shutdown_grace) => drained?,
         signal = signals.next() => warn!(signal, "told again: penstock stops without waiting any longer"),
     }
     tokens.house.cancel();

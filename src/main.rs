@@ -17,6 +17,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,11 +40,11 @@ fn execute(command: Command) -> Result<(), Exit> {
     match command {
         Command::Run(Configured { config }) => {
             let config = load(&config, Purpose::Run)?;
-            logging::start(&config.log).map_err(Exit::failed)?;
+            logging::start(&config.log)?;
             rustls::crypto::ring::default_provider()
                 .install_default()
                 .expect("nothing installs a provider before this");
-            runtime()?.block_on(gateway::run(config)).map_err(Exit::failed)
+            Ok(runtime()?.block_on(gateway::run(config))?)
         }
         Command::Check { config, json } => check(&config, json),
         Command::Status { configured, json } => {
@@ -74,5 +75,5 @@ fn check(path: &Path, json: bool) -> Result<(), Exit> {
 
 fn runtime() -> Result<Runtime, Exit> {
     let built = Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
-    built.map_err(|error| Exit::failed(anyhow::Error::new(error).context("cannot start threads")))
+    Ok(built.context("cannot start threads")?)
 }

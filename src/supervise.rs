@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_failure_of_an_essential_task_ends_the_stage_and_names_it() {
         let mut stage = Stage::default();
-        stage.spawn_restarting("idle".to_owned(), || std::future::pending());
+        stage.spawn_restarting("idle".to_owned(), std::future::pending);
         stage.spawn_essential("buffer".to_owned(), async { Err(anyhow::anyhow!("disk gone")) });
         let failure = stage.ended().await.expect_err("it fails");
         assert_eq!(format!("{failure:#}"), "buffer failed: disk gone");

@@ -23,6 +23,13 @@ pub(super) struct Tokens {
     pub(super) house: CancellationToken,
 }
 
+/// The stages that events go through, in the order of the flow.
+pub(super) struct Stages {
+    pub(super) adapters: Stage,
+    pub(super) core: Stage,
+    pub(super) destinations: Stage,
+}
+
 /// The signals that stop the gateway.
 pub(super) struct Signals {
     terminate: Signal,
@@ -48,10 +55,8 @@ impl Signals {
 /// # Errors
 /// When the buffer fails while the last events go into it.
 pub(super) async fn drain(
+    Stages { adapters, core, destinations }: &mut Stages,
     tokens: &Tokens,
-    adapters: &mut Stage,
-    core: &mut Stage,
-    destinations: &mut Stage,
     observer: &Observer,
     grace: Duration,
 ) -> anyhow::Result<()> {
