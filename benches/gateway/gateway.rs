@@ -22,6 +22,8 @@ impl Process {
         let log = File::create(log)?;
         let child = Command::new(program)
             .args(arguments)
+            // As systemd/penstock.service starts it.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

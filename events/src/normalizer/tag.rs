@@ -13,7 +13,8 @@ use crate::reading::{Cause, Sample};
 #[derive(Debug)]
 pub(super) struct Tag {
     path: TagPath,
-    rules: Vec<Live>,
+    /// Boxed: nearly every tag has one rule, and a growing list would keep room for four.
+    rules: Box<[Live]>,
 }
 
 /// A rule with what it remembers, and the key under which that is stored.
