@@ -2,10 +2,16 @@
 
 use std::process::ExitCode;
 
+use penstock_buffer::OpenError;
+
 /// A service that is needed is not there (`EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
 /// Something failed that should not (`EX_SOFTWARE`).
 const FAILED: u8 = 70;
+/// The data directory cannot be written (`EX_CANTCREAT`).
+const CANNOT_CREATE: u8 = 73;
+/// Another gateway holds the data directory; it may be gone the next time (`EX_TEMPFAIL`).
+const IN_USE: u8 = 75;
 /// The configuration has problems (`EX_CONFIG`); systemd does not start the service again.
 const CONFIG: u8 = 78;
 
@@ -39,6 +45,11 @@ impl Exit {
 impl From<anyhow::Error> for Exit {
     /// The gateway could not start or go on.
     fn from(error: anyhow::Error) -> Self {
-        Self { status: FAILED, last_words: format!("penstock: {error:#}") }
+        let status = match error.downcast_ref::<OpenError>() {
+            Some(OpenError::NotWritable { .. }) => CANNOT_CREATE,
+            Some(OpenError::Locked { .. }) => IN_USE,
+            _ => FAILED,
+        };
+        Self { status, last_words: format!("penstock: {error:#}") }
     }
 }
