@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use penstock_events::Timestamp;
 
@@ -13,10 +13,7 @@ pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self::from_fn(|| match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => Timestamp::EPOCH.saturating_add(since),
-            Err(_before_the_epoch) => Timestamp::EPOCH,
-        })
+        Self::from_fn(|| Timestamp::from(SystemTime::now()))
     }
 
     /// A clock that shows what `now` returns.

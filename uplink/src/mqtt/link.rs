@@ -40,8 +40,7 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
 
 /// The system's time.
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::EPOCH.saturating_add(since_epoch)
+    Timestamp::from(SystemTime::now())
 }
 
 #[cfg(test)]
