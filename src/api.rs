@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,9 +43,9 @@ pub(crate) async fn serve(path: PathBuf, observer: Observer, stop: CancellationT
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
     // Whoever holds the lock of the data directory owns the socket: one that lies there is a dead gateway's.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    // Anything else is somebody's file, and binding says that the address is in use.
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
@@ -107,4 +107,22 @@ async fn fetch(stream: UnixStream, resource: &str) -> anyhow::Result<String> {
     };
     let (answer, _closed) = futures_util::join!(exchange, connection);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_gateways_socket_is_taken_over_and_any_other_file_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (socket, file) = (folder.path().join("control.sock"), folder.path().join("precious"));
+        drop(listen(&socket).expect("nothing is there"));
+        assert!(socket.exists(), "a listener that is gone leaves its socket behind");
+        listen(&socket).expect("nobody listens on it");
+
+        fs::write(&file, "data").expect("a file");
+        listen(&file).expect_err("it is no socket");
+        assert_eq!(fs::read(&file).expect("it is still there"), b"data");
+    }
 }

@@ -96,6 +96,5 @@ pub(crate) struct Limits {
 }
 
 fn system_time() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::EPOCH.saturating_add(since_epoch)
+    Timestamp::from(SystemTime::now())
 }

@@ -24,13 +24,19 @@ pub(super) struct Outgoing {
     pub(super) document: Vec<u8>,
 }
 
+/// What one read gave: everything that is retained up to and with `through`.
+struct Read {
+    through: Sequence,
+    events: Vec<Outgoing>,
+}
+
 /// What a destination has not been given, in order.
 pub(super) struct Backlog {
     route: Route,
     buffer: Buffer,
     heads: watch::Receiver<Heads>,
     ready: VecDeque<Outgoing>,
-    reading: Option<JoinHandle<anyhow::Result<Vec<Outgoing>>>>,
+    reading: Option<JoinHandle<anyhow::Result<Read>>>,
     next: Sequence,
 }
 
@@ -69,21 +75,22 @@ impl Backlog {
     }
 
     fn read_ahead(&mut self) {
-        let has_more = self.heads.borrow_and_update()[self.route.lane] >= self.next;
-        if has_more && self.reading.is_none() && self.ready.len() <= LOW {
+        let head = self.heads.borrow_and_update()[self.route.lane];
+        if head >= self.next && self.reading.is_none() && self.ready.len() <= LOW {
             let (route, buffer, from) = (self.route.clone(), self.buffer.clone(), self.next);
             self.reading = Some(tokio::task::spawn_blocking(move || {
                 let batch = buffer.read(route.lane, from, READ).context("cannot read the buffer")?;
-                Ok(write(&route, &batch))
+                // Nothing at all: what was there up to the head that was seen has been shed meanwhile. A later
+                // head must not be taken for it, since its events are yet to be read.
+                let through = batch.events.last().map_or(head, |&(sequence, _)| sequence);
+                Ok(Read { through, events: write(&route, &batch) })
             }));
         }
     }
 
-    fn take(&mut self, read: Vec<Outgoing>) {
-        // Nothing at all is what is left of events that were shed between the look and the read.
-        let last = read.last().map_or_else(|| self.heads.borrow()[self.route.lane], |last| last.sequence);
-        self.next = last.next();
-        self.ready.extend(read);
+    fn take(&mut self, Read { through, events }: Read) {
+        self.next = through.next();
+        self.ready.extend(events);
     }
 }
 
