@@ -133,6 +133,10 @@ impl Serialize for QualityData {
         let mut quality = serializer.serialize_map(None)?;
         match self.0 {
             Quality::Good => quality.serialize_entry("status", "good")?,
+            Quality::Uncertain(cause) => {
+                quality.serialize_entry("status", "uncertain")?;
+                quality.serialize_entry("cause", &format_args!("{cause}"))?;
+            }
             Quality::Bad(cause) => {
                 quality.serialize_entry("status", "bad")?;
                 quality.serialize_entry("cause", &format_args!("{cause}"))?;

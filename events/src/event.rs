@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 pub enum Quality {
     /// It can.
     Good,
+    /// The source itself doubts it, and why.
+    Uncertain(Cause),
     /// It cannot, and why.
     Bad(Cause),
 }
@@ -105,13 +107,25 @@ pub enum Fact {
 pub enum GapReason {
     /// The buffer was at its configured size.
     BufferFull,
+    /// They were older than the configuration keeps undelivered events.
+    Expired,
+    /// The disk had less free space than the configuration leaves to others.
+    DiskFull,
+    /// A destination had refused them for good, and there was no room to keep them.
+    DeadLettersFull,
+    /// A destination had refused them for good, and an operator discarded them.
+    Discarded,
 }
 
 impl GapReason {
-    /// `buffer_full`.
+    /// Its name in the contract: `buffer_full`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
+            Self::Expired => "expired",
+            Self::DiskFull => "disk_full",
+            Self::DeadLettersFull => "dead_letters_full",
+            Self::Discarded => "discarded",
         }
     }
 }

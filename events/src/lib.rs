@@ -24,5 +24,5 @@ pub use name::{
     StateName, TagName, TagPath,
 };
 pub use reading::{Cause, Observation, Reading, Sample, SourceId, TagId, Value};
-pub use stream::{Lane, Sequence, StreamId};
+pub use stream::{Lane, Sequence, StreamId, UnknownLane};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -175,6 +175,11 @@ impl AssetPath {
     pub fn of_gateway(gateway: &GatewayId) -> Self {
         Self(format!("gateways/{gateway}").into())
     }
+
+    /// Whether `other` is this asset or stands below it.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.strip_prefix(self.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +203,14 @@ mod tests {
         for bad in ["a/b/c/d/e/f/g/h/i", "/a", "a/", "a//b", "a/../b"] {
             assert!(bad.parse::<AssetPath>().is_err(), "{bad:?} was taken");
         }
+    }
+
+    #[test]
+    fn an_asset_covers_itself_and_what_is_below_it() {
+        let path = |text: &str| text.parse::<AssetPath>().expect("a path");
+        let line = path("stamping/line-1");
+        assert!(line.covers(&line) && line.covers(&path("stamping/line-1/press-1")));
+        assert!(!line.covers(&path("stamping")) && !line.covers(&path("stamping/line-10")));
     }
 
     #[test]

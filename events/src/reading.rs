@@ -19,7 +19,7 @@ pub struct SourceId(pub u32);
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A coil, a discrete input or one bit of a register.
+    /// A coil, a discrete input, one bit of a register or an OPC UA Boolean.
     Bool(bool),
     /// A signed integer.
     Int(i64),
@@ -33,7 +33,7 @@ pub enum Value {
 
 /// Why a sample is not good: the protocol's own code where there is one.
 ///
-/// Displays as a short stable code: `timeout`, `modbus-exception-2`.
+/// Displays as a short stable code: `timeout`, `modbus-exception-2`, `opcua-0x80340000`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Cause {
     /// No connection to the source.
@@ -44,6 +44,8 @@ pub enum Cause {
     Malformed,
     /// A Modbus exception code (Modbus Application Protocol V1.1b3, section 7).
     ModbusException(u8),
+    /// An OPC UA status code (OPC 10000-4, section 7.39), of an item, a value or the whole server.
+    OpcUaStatus(u32),
     /// A floating-point value that is NaN or infinite.
     NotFinite,
     /// Bytes that are not text in a tag that is configured as text.
@@ -57,6 +59,7 @@ impl fmt::Display for Cause {
             Self::Timeout => f.write_str("timeout"),
             Self::Malformed => f.write_str("malformed-reply"),
             Self::ModbusException(code) => write!(f, "modbus-exception-{code}"),
+            Self::OpcUaStatus(code) => write!(f, "opcua-0x{code:08X}"),
             Self::NotFinite => f.write_str("not-finite"),
             Self::NotText => f.write_str("not-text"),
         }
@@ -68,6 +71,8 @@ impl fmt::Display for Cause {
 pub enum Sample {
     /// A value that can be trusted.
     Good(Value),
+    /// A value that its source itself doubts, such as the last one of a sensor that is gone, and why.
+    Uncertain(Value, Cause),
     /// No value to trust.
     Bad(Cause),
 }

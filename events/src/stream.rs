@@ -1,14 +1,15 @@
 //! Where an event stands: its lane, the numbered series of a store, and its place in it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::name::GatewayId;
 
 /// The two lanes. Each numbers its events on its own, and telemetry is the first to be shed.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
     /// Few, precious, ordered.
@@ -36,8 +37,21 @@ impl fmt::Display for Lane {
     }
 }
 
+/// The text is not the name of a lane.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a lane; there are business and telemetry")]
+pub struct UnknownLane(String);
+
+impl FromStr for Lane {
+    type Err = UnknownLane;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|lane| lane.as_str() == text).ok_or_else(|| UnknownLane(text.to_owned()))
+    }
+}
+
 /// An event's place in its lane: 1, 2, 3 … without holes.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Sequence(pub u64);
 

@@ -231,8 +231,11 @@ fn any_event() -> impl Strategy<Value = Event> {
             counter: CounterMark { epoch: Timestamp::from_micros(epoch), from, to },
         },
     );
-    let quality =
-        prop_oneof![Just(Quality::Good), any::<u8>().prop_map(|c| Quality::Bad(Cause::ModbusException(c)))];
+    let quality = prop_oneof![
+        Just(Quality::Good),
+        any::<u8>().prop_map(|c| Quality::Bad(Cause::ModbusException(c))),
+        any::<u32>().prop_map(|c| Quality::Uncertain(Cause::OpcUaStatus(c))),
+    ];
     (prop_oneof![sampled, completed], any::<[i64; 2]>(), quality, name).prop_map(
         |(fact, [time, observed], quality, asset)| Event {
             asset: asset.parse().expect("a path of one name"),

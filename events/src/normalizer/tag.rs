@@ -63,7 +63,7 @@ impl Tag {
                     }
                 }
                 // Nothing can be concluded of a machine from a value that cannot be trusted.
-                (Live::State { .. } | Live::Counter { .. }, Sample::Bad(_)) => {}
+                (Live::State { .. } | Live::Counter { .. }, Sample::Uncertain(..) | Sample::Bad(_)) => {}
             }
         }
     }
@@ -114,6 +114,7 @@ impl Normalized {
     fn push_sampled(&mut self, rule: &TelemetryRule, tag: &TagPath, sample: &Sample, at: At) {
         let (value, quality) = match sample {
             Sample::Good(value) => (Some(value.clone()), Quality::Good),
+            Sample::Uncertain(value, cause) => (Some(value.clone()), Quality::Uncertain(*cause)),
             Sample::Bad(cause) => (None, Quality::Bad(*cause)),
         };
         let fact = Fact::TelemetrySampled { tag: tag.clone(), value, unit: rule.unit.clone() };

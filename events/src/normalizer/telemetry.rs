@@ -41,6 +41,9 @@ fn is_due(rule: &TelemetryRule, elapsed: Option<Duration>, last: &Sample, sample
         (Sample::Good(last), Sample::Good(value)) => {
             elapsed >= rule.min_interval && has_moved(rule.deadband, last, value)
         }
+        (Sample::Uncertain(last, known), Sample::Uncertain(value, cause)) if known == cause => {
+            elapsed >= rule.min_interval && has_moved(rule.deadband, last, value)
+        }
         (last, sample) => last != sample,
     }
 }

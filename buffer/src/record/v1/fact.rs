@@ -16,6 +16,7 @@ use super::{InvalidBody, type_code, type_of_code};
 pub(super) enum StoredQuality {
     Good,
     Bad(StoredCause),
+    Uncertain(StoredCause),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,6 +27,7 @@ pub(super) enum StoredCause {
     ModbusException(u8),
     NotFinite,
     NotText,
+    OpcUaStatus(u32),
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -46,6 +48,10 @@ pub(super) enum StoredOutput {
 #[derive(Serialize, Deserialize)]
 pub(super) enum StoredGapReason {
     BufferFull,
+    Expired,
+    DiskFull,
+    DeadLettersFull,
+    Discarded,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,9 +139,7 @@ pub(super) fn store_fact<'a>(fact: &'a Fact, names: &mut Interner<'a>) -> Stored
             stream: names.index(stream.as_str()),
             first: first.0,
             last: last.0,
-            reason: match reason {
-                GapReason::BufferFull => StoredGapReason::BufferFull,
-            },
+            reason: store_gap_reason(*reason),
             lost: lost.iter().map(|&(kind, count)| (type_code(kind), count)).collect(),
         },
         Fact::GatewayStarted { version } => StoredFact::GatewayStarted { version: names.index(version) },
@@ -175,9 +179,7 @@ pub(super) fn load_fact(fact: StoredFact<'_>, names: &mut Names<'_>) -> Result<F
             stream: StreamId::from_stored(names.text(stream)?),
             first: Sequence(first),
             last: Sequence(last),
-            reason: match reason {
-                StoredGapReason::BufferFull => GapReason::BufferFull,
-            },
+            reason: load_gap_reason(&reason),
             lost: lost
                 .into_iter()
                 .map(|(code, count)| Ok((type_of_code(code)?, count)))
@@ -187,6 +189,26 @@ pub(super) fn load_fact(fact: StoredFact<'_>, names: &mut Names<'_>) -> Result<F
             Fact::GatewayStarted { version: Arc::from(names.text(version)?) }
         }
     })
+}
+
+fn store_gap_reason(reason: GapReason) -> StoredGapReason {
+    match reason {
+        GapReason::BufferFull => StoredGapReason::BufferFull,
+        GapReason::Expired => StoredGapReason::Expired,
+        GapReason::DiskFull => StoredGapReason::DiskFull,
+        GapReason::DeadLettersFull => StoredGapReason::DeadLettersFull,
+        GapReason::Discarded => StoredGapReason::Discarded,
+    }
+}
+
+fn load_gap_reason(reason: &StoredGapReason) -> GapReason {
+    match reason {
+        StoredGapReason::BufferFull => GapReason::BufferFull,
+        StoredGapReason::Expired => GapReason::Expired,
+        StoredGapReason::DiskFull => GapReason::DiskFull,
+        StoredGapReason::DeadLettersFull => GapReason::DeadLettersFull,
+        StoredGapReason::Discarded => GapReason::Discarded,
+    }
 }
 
 fn load_previous(previous: &StoredPrevious, names: &Names<'_>) -> Result<PreviousState, InvalidBody> {
@@ -220,6 +242,7 @@ fn load_value(value: StoredValue<'_>) -> Value {
 pub(super) fn store_quality(quality: Quality) -> StoredQuality {
     match quality {
         Quality::Good => StoredQuality::Good,
+        Quality::Uncertain(cause) => StoredQuality::Uncertain(store_cause(cause)),
         Quality::Bad(cause) => StoredQuality::Bad(store_cause(cause)),
     }
 }
@@ -227,6 +250,7 @@ pub(super) fn store_quality(quality: Quality) -> StoredQuality {
 pub(super) fn load_quality(quality: &StoredQuality) -> Quality {
     match quality {
         StoredQuality::Good => Quality::Good,
+        StoredQuality::Uncertain(cause) => Quality::Uncertain(load_cause(cause)),
         StoredQuality::Bad(cause) => Quality::Bad(load_cause(cause)),
     }
 }
@@ -239,6 +263,7 @@ fn store_cause(cause: Cause) -> StoredCause {
         Cause::ModbusException(code) => StoredCause::ModbusException(code),
         Cause::NotFinite => StoredCause::NotFinite,
         Cause::NotText => StoredCause::NotText,
+        Cause::OpcUaStatus(code) => StoredCause::OpcUaStatus(code),
     }
 }
 
@@ -250,5 +275,6 @@ fn load_cause(cause: &StoredCause) -> Cause {
         StoredCause::ModbusException(code) => Cause::ModbusException(*code),
         StoredCause::NotFinite => Cause::NotFinite,
         StoredCause::NotText => Cause::NotText,
+        StoredCause::OpcUaStatus(code) => Cause::OpcUaStatus(*code),
     }
 }
