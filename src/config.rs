@@ -198,6 +198,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let mut assets = Names::of("asset");
     let gateway_id = gateway.as_ref().and_then(|gateway| gateway.id.as_ref());
     root.each("asset", "[[asset]]", |asset| asset::read(asset, gateway_id, &mut assets, &mut catalog));
+    catalog.report_too_many_facts();
     if !root.spot().findings().has_errors() {
         catalog.warn_of_unused_tags();
     }

@@ -156,7 +156,7 @@ impl fmt::Display for Report {
 
 impl Report {
     fn write_source(&self, f: &mut fmt::Formatter<'_>, source: &DeviceStatus) -> fmt::Result {
-        let DeviceStatus { source: name, link, since, polls, failed, skipped, bad_tags, .. } = source;
+        let DeviceStatus { name, link, since, polls, failed, skipped, bad_tags, .. } = source;
         let since = self.age(*since);
         let state = match link {
             modbus::Link::Starting => "starting".to_owned(),

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use penstock_events::normalizer::{CounterRule, Rule, StateRule};
-use penstock_events::{AssetPath, GatewayId, Output, StateName, TagId};
+use penstock_events::{AssetPath, GatewayId, Output, StateName};
 
 use super::catalog::{Catalog, Meaning, Names};
-use super::source::Spot;
 use super::table::{Field, Table};
 use super::telemetry;
 
@@ -124,16 +123,8 @@ fn read_produced(table: &Table<'_>, asset: Option<&AssetPath>, catalog: &mut Cat
     let mut counter = |key, output, example| {
         table.table_or(key, "tag", example, |counter| read_counter(counter, output, asset, catalog))
     };
-    let good = counter("good", Output::Good, "good = \"press-1.good\"").flatten();
-    let scrap = counter("scrap", Output::Scrap, "scrap = \"press-1.scrap\"").flatten();
-    if let (Some((good, _)), Some((scrap, spot))) = (good, scrap)
-        && good == scrap
-    {
-        spot.error(format!("`{}` counts both good pieces and scrap", catalog.tag(scrap).path))
-            .allowed("a counter of its own for each")
-            .example(PRODUCED)
-            .record();
-    }
+    counter("good", Output::Good, "good = \"press-1.good\"");
+    counter("scrap", Output::Scrap, "scrap = \"press-1.scrap\"");
     if table.is_bare(&["good", "scrap"]) {
         table
             .spot()
@@ -144,12 +135,7 @@ fn read_produced(table: &Table<'_>, asset: Option<&AssetPath>, catalog: &mut Cat
     }
 }
 
-fn read_counter(
-    table: &Table<'_>,
-    output: Output,
-    asset: Option<&AssetPath>,
-    catalog: &mut Catalog,
-) -> Option<(TagId, Spot)> {
+fn read_counter(table: &Table<'_>, output: Output, asset: Option<&AssetPath>, catalog: &mut Catalog) {
     let tag_field = table.key("tag", "press-1.good");
     let tag = catalog.resolve(&tag_field);
     let meaning = tag.and_then(|id| catalog.tag(id).meaning);
@@ -167,9 +153,10 @@ fn read_counter(
     };
     let highest = table.key("highest", "9999").or_in(range, 1..=range);
     let max_step = table.key("max_step", "1000").or_in((highest / DEFAULT_STEP_DIVISOR).max(1), 1..=highest);
-    let tag = tag?;
-    if let Some(asset) = asset {
+    if let Some(tag) = tag {
+        catalog.note_counter(tag, tag_field.spot());
+    }
+    if let (Some(tag), Some(asset)) = (tag, asset) {
         catalog.add_rule(tag, Rule::Counter(CounterRule { asset: asset.clone(), output, highest, max_step }));
     }
-    Some((tag, tag_field.spot().clone()))
 }

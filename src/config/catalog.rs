@@ -13,6 +13,9 @@ use super::table::{Field, nearest};
 
 /// How many names a warning lists before it only counts.
 const MAX_NAMES_LISTED: usize = 5;
+/// How many business events the tags of one source may raise in one poll: with the event that the source
+/// is up, they are stored in one commit with the state that explains them.
+const MAX_FACTS_PER_SOURCE: usize = penstock_buffer::MAX_APPEND_EVENTS - 1;
 
 /// What a tag's values can mean.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +46,7 @@ pub(super) struct KnownTag {
     spot: Spot,
     rules: Vec<Rule>,
     reported_for: HashMap<AssetPath, Spot>,
+    counted_at: Option<Spot>,
 }
 
 struct KnownSource {
@@ -104,6 +108,7 @@ impl Catalog {
             spot: spot.clone(),
             rules: Vec::new(),
             reported_for: HashMap::new(),
+            counted_at: None,
         });
         (id, path)
     }
@@ -170,6 +175,38 @@ impl Catalog {
     /// Says what readings of a tag mean.
     pub(super) fn add_rule(&mut self, id: TagId, rule: Rule) {
         self.tags[id.0 as usize].rules.push(rule);
+    }
+
+    /// Notes that the tag counts pieces at `spot`. Counted twice, each piece would be two.
+    pub(super) fn note_counter(&mut self, id: TagId, spot: &Spot) {
+        let KnownTag { path, counted_at, .. } = &mut self.tags[id.0 as usize];
+        match counted_at {
+            Some(first) => {
+                spot.error(format!("`{path}` is already counted at {}", first.reference()))
+                    .allowed("a counter of its own for good pieces and for scrap, and for each asset")
+                    .example("produced = { good = \"press-1.good\", scrap = \"press-1.scrap\" }")
+                    .record();
+            }
+            None => *counted_at = Some(spot.clone()),
+        }
+    }
+
+    /// Reports sources of which one poll could have more business events than the buffer takes at once.
+    pub(super) fn report_too_many_facts(&self) {
+        for (index, source) in self.sources.iter().enumerate() {
+            let rules =
+                self.tags.iter().filter(|tag| tag.source.0 as usize == index).flat_map(|tag| &tag.rules);
+            let facts = rules.filter(|rule| !matches!(rule, Rule::Telemetry(_))).count();
+            if facts > MAX_FACTS_PER_SOURCE {
+                source
+                    .spot
+                    .error(format!("{facts} states and counters are read from `{}`", source.name))
+                    .allowed(format!(
+                        "at most {MAX_FACTS_PER_SOURCE} from one device: all that one poll says is stored at once"
+                    ))
+                    .record();
+            }
+        }
     }
 
     /// Where the tag is already reported for `asset`.

@@ -104,7 +104,7 @@ fn tags(
         table
             .spot()
             .error("the device has no tags")
-            .found("neither `tags` nor `tags_file`")
+            .found("none in `tags` and none in a `tags_file`")
             .allowed("at least one tag")
             .example(example)
             .record();

@@ -125,7 +125,7 @@ fn a_port_that_refuses_is_told_once_and_tried_again() {
     assert_eq!(down.data()["cause"], "disconnected");
     // Further attempts are not told again.
     let tried = |status: &serde_json::Value| -> Option<u64> {
-        let source = status["sources"].as_array()?.iter().find(|source| source["source"] == DEAD)?;
+        let source = status["sources"].as_array()?.iter().find(|source| source["name"] == DEAD)?;
         source["failed"].as_u64()
     };
     gateway.status_until("further attempts", |status| tried(status) >= Some(3));

@@ -51,7 +51,7 @@ fn the_running_gateway_is_asked_for_sources_lanes_and_destinations() {
         lanes.len() == 2 && lanes.iter().all(|lane| lane["cursor"].as_u64() > Some(0))
     };
     let status = gateway.status_until("deliveries in both lanes", delivered);
-    assert_eq!(status["sources"][0]["source"], "press-1");
+    assert_eq!(status["sources"][0]["name"], "press-1");
     assert_eq!(status["destinations"][0]["name"], "enterprise");
     let lanes: Vec<_> =
         status["lanes"].as_array().unwrap().iter().map(|lane| lane["lane"].as_str()).collect();

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceStatus {
     /// Which device.
-    pub source: SourceName,
+    pub name: SourceName,
     /// Whether it answers.
     #[serde(flatten)]
     pub link: Link,
@@ -50,9 +50,9 @@ pub enum Link {
 
 impl DeviceStatus {
     /// The status of a device that nobody asked yet.
-    pub fn starting(source: SourceName, now: Timestamp) -> Self {
+    pub fn starting(name: SourceName, now: Timestamp) -> Self {
         Self {
-            source,
+            name,
             link: Link::Starting,
             since: now,
             last_poll: None,
@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn the_status_page_gets_text_for_times_and_codes_for_causes() {
-        let source = "press-1".parse().expect("a source name");
-        let mut status = DeviceStatus::starting(source, Timestamp::EPOCH);
+        let name = "press-1".parse().expect("a source name");
+        let mut status = DeviceStatus::starting(name, Timestamp::EPOCH);
         status.link = Link::Down { cause: Cause::Timeout, detail: "no reply within 1s".to_owned() };
         let expected = json!({
-            "source": "press-1", "state": "down", "cause": "timeout", "detail": "no reply within 1s",
+            "name": "press-1", "state": "down", "cause": "timeout", "detail": "no reply within 1s",
             "since": "1970-01-01T00:00:00.000000Z", "last_poll": null, "bad_tags": 0,
             "polls": 0, "failed": 0, "skipped": 0, "connects": 0,
         });

@@ -59,3 +59,26 @@ fn a_counter_is_full_where_its_type_is_unless_told_otherwise() {
     );
     assert_eq!(counter(told), (9_999, 5));
 }
+
+/// A device of which `count` coils tell a state each.
+fn with_states(count: usize) -> Plant {
+    let mut text = "[gateway]\nid = \"edge-01\"\nsite = \"plant-7\"\n[[mqtt]]\nname = \"enterprise\"\n\
+                    url = \"mqtt://127.0.0.1\"\n[[modbus]]\nname = \"cell\"\naddress = \"tcp://127.0.0.1\"\ntags = [\n"
+        .to_owned();
+    text.extend(
+        (0..count).map(|at| format!("{{ name = \"t{at}\", at = \"coil:{at}\", type = \"bool\" }},\n")),
+    );
+    text.push_str("]\n");
+    text.extend((0..count).map(|at| {
+        format!("[[asset]]\npath = \"a{at}\"\nstate = {{ tag = \"cell.t{at}\", map = {{ 1 = \"on\" }} }}\n")
+    }));
+    Plant::with(text)
+}
+
+#[test]
+fn no_poll_can_have_more_business_events_than_the_buffer_takes_at_once() {
+    let most = penstock_buffer::MAX_APPEND_EVENTS - 1;
+    assert_eq!(with_states(most).problems(Severity::Error), Vec::<String>::new());
+    let told = ["8:8 modbus[0].name: 8192 states and counters are read from `cell`"];
+    assert_eq!(with_states(most + 1).problems(Severity::Error), told);
+}
