@@ -2,7 +2,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test peers check deny bench
+.PHONY: help demo test peers check deny bench boot
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ peers: ## install mosquitto, pymodbus and systemd-analyze where they are missing
 check: ## formatting and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+boot: ## install the service in a booted Debian, kill it, freeze it and stop it (root, debootstrap, systemd-nspawn)
+	cargo build --release --locked --package penstock --package penstock-plant
+	@tests/systemd/boot.sh $(target)/release
 
 deny: ## licences, banned crates, sources and, with a network, advisories
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
