@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use penstock_adapters::modbus::{self, DeviceStatus};
-use penstock_buffer::{Buffer, Condition, DestinationStatus, LaneStatus};
+use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus};
 use penstock_events::cloudevent::Origin;
 use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
 use penstock_uplink::mqtt;
@@ -64,6 +64,7 @@ struct DestinationReport {
     name: DestinationName,
     link: mqtt::Link,
     lanes: Vec<DeliveryReport>,
+    dead_letters: DeadLetterCount,
 }
 
 #[derive(Serialize)]
@@ -104,12 +105,14 @@ impl Observer {
     /// How the gateway is.
     pub(crate) fn report(&self) -> Report {
         let buffer = self.buffer.status();
+        let dead_letters = self.buffer.dead_letter_counts();
         let destination = |view: &DestinationView| DestinationReport {
             name: view.name.clone(),
             link: view.link(),
             lanes: buffer.destinations.get(&view.name).map_or_else(Vec::new, |lanes| {
                 Lane::ALL.map(|lane| DeliveryReport { lane, status: lanes[lane] }).into()
             }),
+            dead_letters: dead_letters.get(&view.name).copied().unwrap_or_default(),
         };
         Report {
             gateway: self.origin.gateway.clone(),
@@ -182,7 +185,14 @@ impl Report {
                 status.cursor.0,
                 status.backlog
             )
-        })
+        })?;
+        match destination.dead_letters {
+            DeadLetterCount { letters: 0, damaged: 0, .. } => Ok(()),
+            DeadLetterCount { letters, retrying, damaged } => writeln!(
+                f,
+                "    dead letters {letters:>8} refused for good, {retrying} to be sent again, {damaged} damaged   (see `penstock dead list`)"
+            ),
+        }
     }
 
     fn age(&self, since: Timestamp) -> String {

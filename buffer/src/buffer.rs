@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::block::Packer;
 use crate::error::{AckError, AppendError, CloseError, OpenError, ReadError};
+use crate::generation::{Fault, contain};
 use crate::intake::{Answer, Arrival, Intake, Request};
 use crate::meters;
 use crate::options::Options;
@@ -25,7 +26,7 @@ use crate::record::{self, MAX_EVENT_BYTES};
 use crate::recovery::recover;
 use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
 use crate::status::Status;
-use crate::writer::{Pipeline, Work, Writer};
+use crate::writer::{Announcement, Loss, Work, Writer};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
 pub const MAX_APPEND_EVENTS: usize = 8_192;
@@ -79,7 +80,6 @@ impl Buffer {
             let id = found.manifest.lanes[lane].last().expect("recovery leaves an active generation").id;
             shelf.put(lane, id, Arc::clone(&found.active[lane]));
         }
-        let placed = found.manifest.active_extents();
         let shared = Arc::new(Shared {
             streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
             directory: found.directory,
@@ -92,6 +92,8 @@ impl Buffer {
             full: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             shed_events: AtomicU64::new(0),
+            dead: found.dead,
+            errands: watch::Sender::new(0),
             shelf,
             decoded: Mutex::default(),
         });
@@ -110,8 +112,6 @@ impl Buffer {
             gateway: options.gateway,
             clock: options.clock,
             active: found.active,
-            placed,
-            pipeline: Pipeline::start(&shared).map_err(OpenError::Thread)?,
             state: found.state.clone(),
             packer: packer()?,
             intake: arrivals.clone(),
@@ -241,6 +241,20 @@ impl Buffer {
         self.core.close()
     }
 
+    /// What the buffer's threads and its callers share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.core.shared
+    }
+
+    /// Announces losses with `gateway.gap` events, in a full buffer too. They are durable when this
+    /// returns; the error says why they are not.
+    pub(crate) fn announce(&self, losses: Vec<Loss>) -> Result<(), String> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        // A writer that is gone drops the answer.
+        drop(self.core.work.send(Work::Announce(Announcement { losses, answer })));
+        answered.recv().unwrap_or_else(|_| Err(refusal(&self.core.shared).to_string()))
+    }
+
     fn queue(
         &self,
         events: Vec<Event>,
@@ -311,16 +325,26 @@ fn start(
     let for_writer = Arc::clone(shared);
     let intake = thread::Builder::new()
         .name("buffer-intake".to_owned())
-        .spawn(move || for_intake.guard(|| intake.run(&arriving)))
+        .spawn(move || guard(&for_intake, || intake.run(&arriving)))
         .map_err(OpenError::Thread)?;
     let writer = thread::Builder::new()
         .name("buffer-writer".to_owned())
         .spawn(move || {
-            for_writer.guard(|| writer.run(&working));
+            guard(&for_writer, || writer.run(&working));
             drop(arrivals.send(Arrival::WriterStopped));
         })
         .map_err(OpenError::Thread)?;
     Ok([intake, writer])
+}
+
+fn guard(shared: &Shared, work: impl FnOnce()) {
+    let done = contain(|| {
+        work();
+        Ok::<(), Fault>(())
+    });
+    if let Err(fault) = done {
+        shared.fail(|| fault.to_string());
+    }
 }
 
 fn check(events: &[Event], state: &[StateChange]) -> Result<(), AppendError> {

@@ -76,6 +76,11 @@ impl Directory {
         self.root.join("cursors")
     }
 
+    /// The dead letters' directory; made with the first of them.
+    pub(crate) fn dead(&self) -> PathBuf {
+        self.root.join("dead")
+    }
+
     /// The directory of a generation.
     pub(crate) fn generation(&self, lane: Lane, id: GenerationId) -> PathBuf {
         self.lane(lane).join(format!("{id:08}"))

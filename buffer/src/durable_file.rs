@@ -36,13 +36,18 @@ pub(crate) enum InvalidFile {
 /// Replaces `path` with `payload` and returns once that is durable: a file beside it is written and
 /// synced, then renamed over it, and the directory is synced.
 pub(crate) fn replace(path: &Path, kind: &Kind, payload: &[u8]) -> io::Result<()> {
+    put(path, kind, payload)?;
+    sync_directory(path.parent().expect("the files of a store stand in its directory"))
+}
+
+/// Like [`replace`], but durable only once the directory is synced: so several files share one sync.
+pub(crate) fn put(path: &Path, kind: &Kind, payload: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
     file.write_all(&seal(kind, payload))?;
     file.sync_data()?;
     drop(file);
-    fs::rename(&beside, path)?;
-    sync_directory(path.parent().expect("the files of a store stand in its directory"))
+    fs::rename(&beside, path)
 }
 
 /// The payload of the file at `path`; `None` when there is no such file.
@@ -74,7 +79,8 @@ fn seal(kind: &Kind, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn unseal<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<&'a [u8], InvalidFile> {
+/// The payload of a file's bytes.
+pub(crate) fn unseal<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<&'a [u8], InvalidFile> {
     let damaged = |what: &str| InvalidFile::Damaged(what.to_owned());
     let (envelope, rest) =
         bytes.split_first_chunk::<ENVELOPE_BYTES>().ok_or_else(|| damaged("it is too short"))?;

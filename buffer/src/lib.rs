@@ -10,6 +10,8 @@
 //! - The normalizer's state is committed with the business events that it explains, or neither is.
 //! - An event leaves the store when every configured destination has acknowledged it, or as
 //!   telemetry that a full store gives up, which is counted and announced by a `gateway.gap` event.
+//! - An event that a destination refuses for good is a dead letter of that destination before the cursor
+//!   passes it. A dead letter ends by delivery, or it is discarded and announced.
 //! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
 //!   events on their way to the disk, and a handful of decoded blocks.
 //! - sled blocks and panics: it runs on the buffer's own threads and on those of readers, behind
@@ -23,6 +25,7 @@
 //! <path>/cursors               how far each destination is, configured or not
 //! <path>/business/<id>/        one generation: a sled database, insert-only
 //! <path>/telemetry/<id>/
+//! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
 //! ```
 //!
 //! A lane is a row of generations. The last is active and takes the appends; when it reaches
@@ -40,18 +43,14 @@
 //!
 //! # Commit
 //!
-//! Appends share commits, and three commits are under way at once: the intake thread forms a group and packs
-//! its events into blocks, while the writer thread has sled write the group before it, while the pipeline
-//! syncs the one before that. A group goes when it is full (`max_events`), when it is
+//! Appends share commits. The intake thread forms a group and packs its events into blocks while the
+//! writer thread commits the group before it. A group goes when it is full (`max_events`), when it is
 //! a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
 //!
-//! 1. bring the store within its size, with room for the group; roll a lane that is due;
+//! 1. roll a lane that is due;
 //! 2. give the blocks their places; `apply_batch` on each lane's database;
-//! 3. sled's `flush` of each database, side by side; the writer goes on to the next group;
-//! 4. `fdatasync` of each `<id>/db`, side by side (sled's flush alone is not durable);
-//! 5. let readers see it (catalog, heads), answer the callers.
-//!
-//! Steps 4 and 5 are taken in the order of the commits. Rolling, shedding and deleting wait until nothing is under way.
+//! 3. on each database, side by side: sled's `flush`, then `fdatasync` of `<id>/db` (sled's flush alone is not durable);
+//! 4. let readers see it (catalog, heads), bring the store within its size, answer the callers.
 //!
 //! To roll: make the new database, write the state into it, sync it, its `conf` and the directories;
 //! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,
@@ -79,6 +78,7 @@
 //! | between commit and answer | nothing: the events are there, and their ids are the same if they are appended again |
 //! | while rolling or deleting | nothing: the directory is not listed, and deleted at the next start |
 //! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |
+//! | between a dead letter and the cursor | nothing: the event is sent again, and its letter counts on or ends |
 //! | within 100 ms of an acknowledgement | events that were acknowledged then are delivered again |
 //!
 //! A disk error fails the buffer: every append from then on gets it, and the process should stop.
@@ -88,6 +88,7 @@
 mod block;
 mod buffer;
 mod cursors;
+mod dead;
 mod directory;
 mod durable_file;
 mod error;
@@ -105,10 +106,14 @@ mod status;
 mod writer;
 
 pub use buffer::{Buffer, MAX_APPEND_EVENTS, Ticket};
+pub use dead::{
+    DeadLetter, DeadLetterCount, DeadLetterError, DeadLetterFilter, DeadLetterId, DeadLetters,
+    InvalidDeadLetterId, Refusal, Refused,
+};
 pub use error::{AckError, AppendError, CloseError, OpenError, ReadError};
 pub use options::{
-    DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS, GroupCommit,
-    MIN_MAX_BYTES, Options,
+    DEFAULT_DEAD_LETTERS, DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS,
+    GroupCommit, MIN_MAX_BYTES, Options,
 };
 pub use per_lane::{Appended, Heads, PerLane, SequenceRange};
 pub use reader::Batch;

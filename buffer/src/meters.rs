@@ -10,12 +10,16 @@
 //! | `penstock_buffer_head` | gauge | `lane` | the last durable sequence |
 //! | `penstock_buffer_cursor` | gauge | `destination`, `lane` | the last acknowledged sequence; the head less this is the backlog |
 //! | `penstock_buffer_full` | gauge | | 1 while appends wait for deliveries, else 0 |
+//! | `penstock_dead_letters_total` | counter | `destination` | events that were refused for good and kept |
+//! | `penstock_dead_letters` | gauge | `destination` | dead letters that there are |
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
 use penstock_events::{DestinationName, Lane, Sequence};
 
+use crate::dead::DeadLetterCount;
 use crate::per_lane::{Heads, PerLane};
 
 pub(crate) fn committed(before: Heads, after: Heads, took: Duration, bytes: PerLane<u64>) {
@@ -53,4 +57,16 @@ pub(crate) fn shed(events: u64) {
 
 pub(crate) fn full(full: bool) {
     gauge!("penstock_buffer_full").set(f64::from(u8::from(full)));
+}
+
+/// `count` letters were written for `destination`.
+pub(crate) fn dead_letters(
+    destination: &DestinationName,
+    written: u64,
+    counts: &BTreeMap<DestinationName, DeadLetterCount>,
+) {
+    let label = destination.to_string();
+    counter!("penstock_dead_letters_total", "destination" => label.clone()).increment(written);
+    let letters = counts.get(destination).map_or(0, |count| count.letters);
+    gauge!("penstock_dead_letters", "destination" => label).set(letters as f64);
 }

@@ -13,6 +13,8 @@ pub const DEFAULT_GENERATION_BYTES: u64 = 64 * 1024 * 1024;
 pub const DEFAULT_MAX_DELAY: Duration = Duration::from_millis(50);
 /// Where the cost of a sync is small beside that of the events.
 pub const DEFAULT_MAX_EVENTS: usize = 1_000;
+/// A day's worth of the slowest flood: 40 MB, since each takes a block of the file system.
+pub const DEFAULT_DEAD_LETTERS: usize = 10_000;
 /// Below this the buffer would hold less than a few commits.
 pub const MIN_MAX_BYTES: u64 = 64 * 1024;
 /// A generation is at most this part of the whole, so that shedding one gives up little.
@@ -35,6 +37,9 @@ pub struct Options {
     pub max_bytes: u64,
     /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
     pub generation_bytes: u64,
+    /// How many dead letters each destination may have. A telemetry event without room is given up,
+    /// the oldest first; a business event without room holds its lane.
+    pub dead_letters: usize,
     /// How appends share commits.
     pub group: GroupCommit,
     /// The time of the gaps that the buffer announces.
@@ -71,6 +76,7 @@ impl Options {
             destinations: destinations.into_iter().collect(),
             max_bytes: DEFAULT_MAX_BYTES,
             generation_bytes: DEFAULT_GENERATION_BYTES,
+            dead_letters: DEFAULT_DEAD_LETTERS,
             group: GroupCommit::default(),
             clock: system_time,
         }

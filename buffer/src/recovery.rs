@@ -11,6 +11,7 @@ use std::sync::Arc;
 use penstock_events::{Lane, Sequence};
 
 use crate::cursors::{self, Cursors};
+use crate::dead::Letterbox;
 use crate::directory::Directory;
 use crate::durable_file::InvalidFile;
 use crate::error::OpenError;
@@ -29,6 +30,7 @@ pub(crate) struct Recovered {
     pub(crate) heads: Heads,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     pub(crate) cursors: Cursors,
+    pub(crate) dead: Letterbox,
 }
 
 /// Opens the store that `options` name, or makes it.
@@ -52,7 +54,10 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let cursors = place_cursors(options, stored_cursors, heads);
     cursors::save(&directory.cursors(), &cursors)
         .map_err(|error| OpenError::Io { path: directory.cursors(), error })?;
+    let dead = Letterbox::open(directory.dead(), options.dead_letters)
+        .map_err(|error| OpenError::Io { path: directory.dead(), error })?;
     Ok(Recovered {
+        dead,
         state: business.state,
         active: PerLane { business: business.database, telemetry: telemetry.database },
         directory,

@@ -1,7 +1,7 @@
 //! What the buffer's threads and its callers share: the catalog of generations, the cursors, the
 //! heads and the open generations.
 //!
-//! The writer and its pipeline are the only ones that change the catalog and the heads. Locks are held for a look or
+//! The writer is the only one that changes the catalog and the heads. Locks are held for a look or
 //! an assignment, save for the shelf's, under which a generation may be opened. The order is shelf
 //! before catalog.
 
@@ -13,9 +13,9 @@ use penstock_events::{DestinationName, Event, Lane, Sequence, StreamId};
 use tokio::sync::watch;
 
 use crate::cursors::Cursors;
+use crate::dead::Letterbox;
 use crate::directory::Directory;
-use crate::error::AppendError;
-use crate::generation::{Database, Fault, contain, delete};
+use crate::generation::{Database, Fault, delete};
 use crate::manifest::{GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane};
 
@@ -45,6 +45,9 @@ pub(crate) struct Shared {
     pub(crate) commits: AtomicU64,
     /// Events shed since the buffer was opened.
     pub(crate) shed_events: AtomicU64,
+    pub(crate) dead: Letterbox,
+    /// Moves when there is something to deliver again beside the lanes.
+    pub(crate) errands: watch::Sender<u64>,
     pub(crate) shelf: Shelf,
     pub(crate) decoded: Mutex<VecDeque<DecodedBlock>>,
 }
@@ -116,6 +119,11 @@ impl Shared {
         }
     }
 
+    /// Tells those that deliver that there is something to deliver again.
+    pub(crate) fn new_errands(&self) {
+        self.errands.send_modify(|errands| *errands += 1);
+    }
+
     /// Makes every later append fail. The first reason stays.
     pub(crate) fn fail(&self, reason: impl FnOnce() -> String) {
         self.failure.get_or_init(|| {
@@ -123,23 +131,6 @@ impl Shared {
             tracing::error!(path = %self.directory.root().display(), %reason, "the buffer failed and takes nothing more");
             reason
         });
-    }
-
-    /// [`fail`](Self::fail), and what to tell the appends that it costs.
-    pub(crate) fn fail_append(&self, fault: &Fault) -> AppendError {
-        self.fail(|| fault.to_string());
-        AppendError::Failed(self.failure.get().cloned().unwrap_or_default())
-    }
-
-    /// Runs a thread's work. A panic in it, which would be a defect, fails the buffer and not silently.
-    pub(crate) fn guard(&self, work: impl FnOnce()) {
-        let done = contain(|| {
-            work();
-            Ok(())
-        });
-        if let Err(fault) = done {
-            self.fail(|| fault.to_string());
-        }
     }
 
     /// The end of what every configured destination has of `lane`; `None` without destinations.

@@ -1,21 +1,18 @@
 //! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
 //! keeps the cursors' file and the size in bounds.
 //!
-//! [`commit`] is the way of one group until sled has written it, [`pipeline`] from there until it is
-//! durable; [`retention`] is what is deleted, when and why.
+//! [`commit`] is the way of one group; [`retention`] what is deleted, when and why.
 
 mod commit;
-mod pipeline;
 mod retention;
 
 pub(crate) use commit::add_generation;
-use pipeline::Flushed;
-pub(crate) use pipeline::Pipeline;
+pub(crate) use retention::Loss;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use penstock_events::{GatewayId, Timestamp};
@@ -25,7 +22,6 @@ use crate::cursors;
 use crate::error::AppendError;
 use crate::generation::{Database, Fault};
 use crate::intake::{Arrival, Group};
-use crate::manifest::Extent;
 use crate::meters;
 use crate::options::Limits;
 use crate::per_lane::PerLane;
@@ -40,8 +36,17 @@ pub(crate) enum Work {
     Group(Group),
     /// Cursors moved, or the buffer is closing.
     Nudge,
+    /// Events are lost: say so.
+    Announce(Announcement),
     /// Stop.
     Close,
+}
+
+/// Losses to announce with `gateway.gap` events, in one commit.
+pub(crate) struct Announcement {
+    pub(crate) losses: Vec<Loss>,
+    /// Told once they are durable, or why they are not.
+    pub(crate) answer: SyncSender<Result<(), String>>,
 }
 
 /// The writer thread.
@@ -52,9 +57,6 @@ pub(crate) struct Writer {
     pub(crate) clock: fn() -> Timestamp,
     /// The generations that grow; the last of each lane in the catalog.
     pub(crate) active: PerLane<Arc<Database>>,
-    /// What is in them, with what the pipeline has: the catalog follows as it becomes durable.
-    pub(crate) placed: PerLane<Extent>,
-    pub(crate) pipeline: Pipeline,
     /// All of the normalizer's state, to write into each generation of the business lane first.
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     /// For the gaps that the writer itself announces.
@@ -74,6 +76,7 @@ impl Writer {
                 Some(Work::Nudge) => {
                     cursors_due.get_or_insert_with(|| Instant::now() + CURSOR_DELAY);
                 }
+                Some(Work::Announce(announcement)) => self.serve_announcement(announcement),
                 Some(Work::Close) => break,
                 None => {}
             }
@@ -91,24 +94,33 @@ impl Writer {
         self.attempt(Self::keep_house);
     }
 
-    /// Makes room for a group and commits it, or refuses it. It is answered once it is durable.
+    /// Commits a group or refuses it. The answers come when the store is within its size again, so a
+    /// caller never sees it above.
     fn serve(&mut self, group: Group) {
-        let Group { shares, blocks, state } = group;
-        let lanes = commit::Lanes { blocks, state, shed_through: None };
-        let placed = match self.refusal() {
+        let shares = group.shares;
+        let lanes = commit::Lanes { blocks: group.blocks, state: group.state, shed_through: None };
+        let committed = match self.refusal() {
             Some(refusal) => Err(refusal),
-            None => self
-                .make_room(lanes.bytes_bound())
-                .and_then(|()| self.place(lanes))
-                .map_err(|fault| self.shared.fail_append(&fault)),
+            None => self.commit(lanes).map_err(|fault| self.fail(&fault)),
         };
-        match placed {
-            Ok(flushed) => self.attempt(|writer| writer.pipeline.sync(Flushed { shares, ..flushed })),
-            Err(error) => pipeline::refuse(shares, &error),
-        }
+        self.attempt(Self::make_room);
         self.note_fullness();
+        match committed {
+            Ok(before) => commit::answer(shares, before),
+            Err(error) => shares.into_iter().for_each(|share| share.answer.send(Err(error.clone()))),
+        }
         // An intake that is gone has closed.
         drop(self.intake.send(Arrival::Committed));
+    }
+
+    /// Losses are announced in a full buffer too: an announcement is small, and it is what makes room.
+    fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
+        let announced = match self.shared.failure.get() {
+            Some(reason) => Err(reason.clone()),
+            None => self.announce(losses, None).map_err(|fault| self.fail(&fault).to_string()),
+        };
+        // Who no longer waits has nothing to decide.
+        drop(answer.send(announced));
     }
 
     /// Why nothing can be taken.
@@ -142,12 +154,12 @@ impl Writer {
         meters::full(full);
     }
 
-    /// Deletes what is no longer needed, and what is no longer affordable when `bytes` are added.
-    fn make_room(&mut self, bytes: u64) -> Result<(), Fault> {
+    /// Deletes what is no longer needed, or no longer affordable.
+    fn make_room(&mut self) -> Result<(), Fault> {
         if self.has_delivered_generations() {
             self.keep_house()?;
         }
-        self.shed_overflow(bytes)
+        self.shed_overflow()
     }
 
     /// Makes the cursors durable, then deletes what every destination has.
@@ -165,12 +177,17 @@ impl Writer {
         self.trim()
     }
 
-    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) {
+    fn attempt(&mut self, work: fn(&mut Self) -> Result<(), Fault>) {
         if self.shared.failure.get().is_none()
             && let Err(fault) = work(self)
         {
-            self.shared.fail_append(&fault);
+            self.fail(&fault);
         }
+    }
+
+    fn fail(&self, fault: &Fault) -> AppendError {
+        self.shared.fail(|| fault.to_string());
+        AppendError::Failed(self.shared.failure.get().cloned().unwrap_or_default())
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use penstock_buffer::{
-    DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS, GroupCommit,
-    MIN_MAX_BYTES, Options,
+    DEFAULT_DEAD_LETTERS, DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS,
+    GroupCommit, MIN_MAX_BYTES, Options,
 };
 use penstock_events::{DestinationName, GatewayId};
 
@@ -19,12 +19,15 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(1);
 /// A longer wait would keep events in memory only, where a power cut takes them.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const MAX_EVENTS: usize = 100_000;
+/// Each takes a block of the file system: 4 GB.
+const MAX_DEAD_LETTERS: usize = 1_000_000;
 
 /// The settings of the buffer.
 pub(super) struct Buffer {
     pub(super) path: PathBuf,
     max_bytes: u64,
     generation_bytes: u64,
+    dead_letters: usize,
     group: GroupCommit,
 }
 
@@ -34,6 +37,7 @@ impl Default for Buffer {
             path: DEFAULT_PATH.into(),
             max_bytes: DEFAULT_MAX_BYTES,
             generation_bytes: DEFAULT_GENERATION_BYTES,
+            dead_letters: DEFAULT_DEAD_LETTERS,
             group: GroupCommit { max_delay: DEFAULT_MAX_DELAY, max_events: DEFAULT_MAX_EVENTS },
         }
     }
@@ -59,10 +63,13 @@ impl Buffer {
             .key("commit_interval", "50ms")
             .or_in(default.group.max_delay, SHORTEST_DELAY..=LONGEST_DELAY);
         let max_events = table.key("commit_events", "1000").or_in(default.group.max_events, 1..=MAX_EVENTS);
+        let dead_letters =
+            table.key("dead_letters", "10000").or_in(default.dead_letters, 1..=MAX_DEAD_LETTERS);
         Self {
             path: folder.join(path),
             max_bytes: max_size.0,
             generation_bytes: generation_size.0,
+            dead_letters,
             group: GroupCommit { max_delay, max_events },
         }
     }
@@ -73,7 +80,13 @@ impl Buffer {
         gateway: GatewayId,
         destinations: impl IntoIterator<Item = DestinationName>,
     ) -> Options {
-        let Self { path, max_bytes, generation_bytes, group } = self;
-        Options { max_bytes, generation_bytes, group, ..Options::new(path, gateway, destinations) }
+        let Self { path, max_bytes, generation_bytes, dead_letters, group } = self;
+        Options {
+            max_bytes,
+            generation_bytes,
+            dead_letters,
+            group,
+            ..Options::new(path, gateway, destinations)
+        }
     }
 }

@@ -4,24 +4,22 @@ use std::collections::VecDeque;
 
 use anyhow::Context;
 use penstock_buffer::{Batch, Buffer, Heads};
-use penstock_events::Sequence;
-use penstock_events::cloudevent::CloudEvent;
-use penstock_uplink::mqtt::Topic;
+use penstock_events::{Event, Lane, Sequence};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Route;
+use super::{Letter, Route};
 
 /// Events that are read at once: some blocks, about half a megabyte as documents.
 const READ: usize = 1_000;
 /// The next read starts when no more than this many events are ready, so that the disk is never waited for.
 const LOW: usize = READ / 2;
 
-/// An event as it will travel.
+/// An event, and as it will travel.
 pub(super) struct Outgoing {
     pub(super) sequence: Sequence,
-    pub(super) topic: Topic,
-    pub(super) document: Vec<u8>,
+    pub(super) event: Event,
+    pub(super) letter: Letter,
 }
 
 /// What one read gave: everything that is retained up to and with `through`.
@@ -33,6 +31,7 @@ struct Read {
 /// What a destination has not been given, in order.
 pub(super) struct Backlog {
     route: Route,
+    lane: Lane,
     buffer: Buffer,
     heads: watch::Receiver<Heads>,
     ready: VecDeque<Outgoing>,
@@ -41,9 +40,9 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn new(route: Route, buffer: Buffer) -> Self {
+    pub(super) fn new(route: Route, lane: Lane, buffer: Buffer) -> Self {
         let heads = buffer.heads();
-        Self { route, buffer, heads, ready: VecDeque::new(), reading: None, next: Sequence::ZERO }
+        Self { route, lane, buffer, heads, ready: VecDeque::new(), reading: None, next: Sequence::ZERO }
     }
 
     /// Goes back (or on) to the first event after `cursor`.
@@ -75,15 +74,16 @@ impl Backlog {
     }
 
     fn read_ahead(&mut self) {
-        let head = self.heads.borrow_and_update()[self.route.lane];
+        let head = self.heads.borrow_and_update()[self.lane];
         if head >= self.next && self.reading.is_none() && self.ready.len() <= LOW {
-            let (route, buffer, from) = (self.route.clone(), self.buffer.clone(), self.next);
+            let (route, lane) = (self.route.clone(), self.lane);
+            let (buffer, from) = (self.buffer.clone(), self.next);
             self.reading = Some(tokio::task::spawn_blocking(move || {
-                let batch = buffer.read(route.lane, from, READ).context("cannot read the buffer")?;
+                let batch = buffer.read(lane, from, READ).context("cannot read the buffer")?;
                 // Nothing at all: what was there up to the head that was seen has been shed meanwhile. A later
                 // head must not be taken for it, since its events are yet to be read.
                 let through = batch.events.last().map_or(head, |&(sequence, _)| sequence);
-                Ok(Read { through, events: write(&route, &batch) })
+                Ok(Read { through, events: write(&route, batch) })
             }));
         }
     }
@@ -94,12 +94,11 @@ impl Backlog {
     }
 }
 
-fn write(route: &Route, batch: &Batch) -> Vec<Outgoing> {
-    let Batch { stream, events } = batch;
-    let write = |&(sequence, ref event): &(Sequence, _)| Outgoing {
+fn write(route: &Route, Batch { stream, events }: Batch) -> Vec<Outgoing> {
+    let write = |(sequence, event): (Sequence, Event)| Outgoing {
         sequence,
-        topic: route.topic.expand(&route.prefix, &route.origin, event),
-        document: CloudEvent { origin: &route.origin, stream, sequence, event }.to_json(),
+        letter: route.letter(&stream, sequence, &event),
+        event,
     };
-    events.iter().map(write).collect()
+    events.into_iter().map(write).collect()
 }

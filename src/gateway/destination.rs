@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Destination;
-use crate::forward::{Forwarder, Route};
+use crate::forward::{Forwarder, Retry, Route};
 use crate::supervise::Stage;
 
 /// What it takes to deliver to one destination.
@@ -42,18 +42,19 @@ impl Delivery {
             Ok(())
         });
         let mut lanes = Stage::default();
+        let route = Route {
+            destination: name.clone(),
+            origin: self.origin.clone(),
+            prefix: settings.prefix.clone(),
+            topic: topic.clone(),
+        };
         for lane in Lane::ALL {
-            let route = Route {
-                destination: name.clone(),
-                lane,
-                origin: self.origin.clone(),
-                prefix: settings.prefix.clone(),
-                topic: topic.clone(),
-                window: settings.inflight.into(),
-            };
-            let forwarder = Forwarder::new(route, self.buffer.clone(), uplink.clone());
+            let window = settings.inflight.into();
+            let forwarder = Forwarder::new(route.clone(), lane, window, self.buffer.clone(), uplink.clone());
             lanes.spawn_essential(format!("{lane} lane to {name}"), forwarder.run(self.stop.clone()));
         }
+        let retry = Retry::new(route, self.buffer.clone(), uplink);
+        lanes.spawn_essential(format!("dead letters to {name}"), retry.run(self.stop.clone()));
         tokio::select! {
             ended = lanes.ended() => ended?,
             ended = connection.ended() => {

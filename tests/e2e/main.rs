@@ -10,6 +10,7 @@ mod harness;
 mod broker_outage;
 mod buffer_full;
 mod configuration;
+mod dead_letters;
 mod dead_plc;
 mod happy_path;
 mod late_reply;

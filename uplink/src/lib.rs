@@ -15,6 +15,16 @@ pub enum Outcome {
     Refused {
         /// Why, in words, with the protocol's own code where there is one.
         reason: String,
+        /// The receiver's own code, where it gave one: a reason code of MQTT 5, a status of HTTP.
+        code: Option<u16>,
+    },
+    /// The receiver did not take this event, and does not say whether it ever will. Sending it a few more
+    /// times can help.
+    Unclear {
+        /// Why, in words, with the protocol's own code where there is one.
+        reason: String,
+        /// The receiver's own code, where it gave one.
+        code: Option<u16>,
     },
     /// It may or may not have arrived. Sending it again can help.
     Failed {

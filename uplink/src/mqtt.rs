@@ -27,6 +27,7 @@ mod driver;
 mod granted;
 mod handle;
 mod link;
+mod puback;
 mod reason;
 mod settings;
 mod status;

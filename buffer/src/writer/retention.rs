@@ -19,20 +19,19 @@ use crate::block::Tally;
 use crate::generation::Fault;
 use crate::manifest::{self, Generation, Phase};
 use crate::meters;
-use crate::per_lane::PerLane;
+use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::lock;
 
 impl Writer {
     /// Whether there are generations that every destination has.
     pub(super) fn has_delivered_generations(&self) -> bool {
-        Lane::ALL.into_iter().any(|lane| self.has_sealed_through(lane, self.delivered(lane)))
-    }
-
-    /// Whether a sealed generation of `lane` ends at or before `through`.
-    fn has_sealed_through(&self, lane: Lane, through: Sequence) -> bool {
-        let catalog = lock(&self.shared.catalog);
-        let oldest = catalog.lanes[lane].first();
-        oldest.is_some_and(|oldest| oldest.phase == Phase::Sealed && oldest.extent.last <= through)
+        Lane::ALL.into_iter().any(|lane| {
+            let delivered = self.delivered(lane);
+            let catalog = lock(&self.shared.catalog);
+            catalog.lanes[lane]
+                .first()
+                .is_some_and(|oldest| oldest.phase == Phase::Sealed && oldest.extent.last <= delivered)
+        })
     }
 
     /// Deletes the generations that every destination has.
@@ -45,11 +44,11 @@ impl Writer {
         self.shared.slowest(lane).unwrap_or(Sequence(u64::MAX))
     }
 
-    /// Gives up the oldest telemetry until the store has room for `bytes` within its size, or no telemetry is left.
-    pub(super) fn shed_overflow(&mut self, bytes: u64) -> Result<(), Fault> {
+    /// Gives up the oldest telemetry until the store is within its size, or no telemetry is left.
+    pub(super) fn shed_overflow(&mut self) -> Result<(), Fault> {
         loop {
             let PerLane { business, telemetry } = self.stored_bytes();
-            if business + telemetry + bytes <= self.limits.max_bytes || telemetry == 0 {
+            if business + telemetry <= self.limits.max_bytes || telemetry == 0 {
                 return Ok(());
             }
             self.shed_oldest()?;
@@ -65,7 +64,9 @@ impl Writer {
                 first = %gap.first, last = %through, lost,
                 "the buffer is full; undelivered telemetry was given up"
             );
-            self.announce(gap, through)?;
+            let places = SequenceRange { first: gap.first, last: through };
+            let loss = Loss { lane: Lane::Telemetry, places, reason: GapReason::BufferFull, lost: gap.lost };
+            self.announce(vec![loss], Some(through))?;
             self.shared.shed_events.fetch_add(lost, Ordering::Relaxed);
             meters::shed(lost);
         }
@@ -79,7 +80,7 @@ impl Writer {
         if found.phase == Phase::Sealed {
             return Ok(found);
         }
-        self.roll(Lane::Telemetry)?;
+        self.roll(Lane::Telemetry, found.extent.last.next())?;
         Ok(oldest(self).expect("the generation that was just sealed"))
     }
 
@@ -98,38 +99,40 @@ impl Writer {
         Ok(Some(Gap { first: slowest.next(), lost }))
     }
 
-    /// Makes the gap durable, with the mark that makes the deletion certain.
-    fn announce(&mut self, gap: Gap, last: Sequence) -> Result<(), Fault> {
+    /// Makes the gaps durable, with the mark that makes a deletion of telemetry certain.
+    pub(super) fn announce(
+        &mut self,
+        losses: Vec<Loss>,
+        shed_through: Option<Sequence>,
+    ) -> Result<(), Fault> {
         let now = (self.clock)();
-        let event = Event {
+        let gap = |Loss { lane, places, reason, lost }: Loss| Event {
             asset: AssetPath::of_gateway(&self.gateway),
             time: now,
             observed: now,
             quality: Quality::Good,
             fact: Fact::Gap {
-                stream: self.shared.streams.telemetry.clone(),
-                first: gap.first,
-                last,
-                reason: GapReason::BufferFull,
-                lost: gap.lost.into_iter().collect(),
+                stream: self.shared.streams[lane].clone(),
+                first: places.first,
+                last: places.last,
+                reason,
+                lost: lost.into_iter().collect(),
             },
         };
-        let mut lanes = Lanes { shed_through: Some(last), ..Lanes::default() };
-        self.packer.pack(&[event], &mut lanes.blocks.business)?;
-        let flushed = self.place(lanes)?;
-        self.pipeline.sync(flushed)?;
-        self.pipeline.settle()
+        let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
+        let mut lanes = Lanes { shed_through, ..Lanes::default() };
+        self.packer.pack(&gaps, &mut lanes.blocks.business)?;
+        self.commit(lanes).map(drop)
     }
 
     /// Deletes the sealed generations of `lane` that end at or before `through`: from the manifest
     /// first, then from the disk.
     fn drop_generations(&self, lane: Lane, through: Sequence) -> Result<(), Fault> {
-        if !self.has_sealed_through(lane, through) {
-            return Ok(());
-        }
-        self.pipeline.settle()?;
         let mut manifest = lock(&self.shared.catalog).clone();
         let dropped = manifest.drop_through(lane, through);
+        if dropped.is_empty() {
+            return Ok(());
+        }
         manifest::save(&self.shared.directory.manifest(), &manifest)?;
         *lock(&self.shared.catalog) = manifest;
         for generation in dropped {
@@ -139,6 +142,15 @@ impl Writer {
         meters::stored(self.stored_bytes());
         Ok(())
     }
+}
+
+/// Events that are given up, by type.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    pub(crate) lane: Lane,
+    pub(crate) places: SequenceRange,
+    pub(crate) reason: GapReason,
+    pub(crate) lost: Tally,
 }
 
 struct Gap {

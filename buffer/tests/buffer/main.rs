@@ -1,6 +1,7 @@
 //! The buffer through its public API, on a real disk: durability, order, bounds, recovery.
 
 mod bounds;
+mod dead_letters;
 mod durability;
 mod fixture;
 mod model;

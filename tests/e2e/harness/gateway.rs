@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 
+use penstock_buffer::{Buffer, Options};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -81,6 +82,13 @@ impl Gateway {
     /// Its configuration file.
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("config.toml")
+    }
+
+    /// Its buffer, to look into while it does not run. Close it before the next start.
+    pub(crate) fn buffer(&self) -> Buffer {
+        let names = ["enterprise".parse().expect("a name")];
+        let gateway = "edge-01".parse().expect("a name");
+        Buffer::open(Options::new(self.folder.path().join("data"), gateway, names)).expect("it does not run")
     }
 
     /// Its log so far.

@@ -55,12 +55,34 @@ impl Mosquitto {
         broker
     }
 
+    /// A broker that takes nothing on `topic`.
+    pub(crate) fn refusing(topic: &str) -> Self {
+        let mut broker = Self::down(Memory::Kept);
+        let rights = broker.rights();
+        fs::write(&rights, format!("topic deny {topic}\ntopic readwrite #\n")).unwrap();
+        broker.configure(&["allow_anonymous true", &format!("acl_file {}", rights.display())]);
+        broker.up();
+        broker
+    }
+
+    /// From now on it takes everything.
+    pub(crate) fn relent(&self) {
+        fs::write(self.rights(), "topic readwrite #\n").unwrap();
+        self.process.as_ref().expect("it is up").signal("HUP");
+        eventually("the rights to be read again", || self.log().contains("Reloading config").then_some(()));
+    }
+
+    fn rights(&self) -> std::path::PathBuf {
+        self.folder.path().join("rights")
+    }
+
     fn configure(&self, lines: &[&str]) {
         let (host, port, folder) = (self.address.ip(), self.address.port(), self.folder.path().display());
-        // Unlimited queues: what the broker drops for a slow subscriber would look like a loss of the gateway's.
+        // Queues without end: what the broker drops for a slow subscriber would look like a loss of the gateway's.
+        // Not 0, which means that, for mosquitto 2.0 then disconnects whom it refuses a message.
         let all = format!(
             "listener {port} {host}\nuser root\nlog_dest stderr\npersistence_location {folder}/\n\
-             max_queued_messages 0\nmax_inflight_messages 0\n{}\n",
+             max_queued_messages 1000000\nmax_inflight_messages 0\n{}\n",
             lines.join("\n")
         );
         fs::write(self.configuration(), all).unwrap();

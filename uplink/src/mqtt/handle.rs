@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::acks::ForeignCodes;
 use super::granted::publish_packet_bytes;
 use super::link::Link;
-use super::reason;
+use super::puback;
 use super::topic::Topic;
 use crate::Outcome;
 
@@ -48,10 +48,7 @@ pub(super) struct Answers {
 
 impl Answers {
     fn by(&self, puback: &PubAck) -> Outcome {
-        match self.foreign.take_for(puback) {
-            Some(code) => reason::foreign_outcome(code),
-            None => reason::outcome(puback),
-        }
+        puback::outcome(puback, self.foreign.take_for(puback))
     }
 
     /// For a message that was queued or in flight when the connection ended.
@@ -83,7 +80,7 @@ impl MqttUplink {
         if packet_bytes > u64::from(current.max_packet_bytes) {
             let max = current.max_packet_bytes;
             let reason = format!("it makes a packet of {packet_bytes} bytes; the broker takes at most {max}");
-            return Publishing::settled(Outcome::Refused { reason });
+            return Publishing::settled(Outcome::Refused { reason, code: None });
         }
         let properties =
             PublishProperties { content_type: Some(CONTENT_TYPE.to_owned()), ..PublishProperties::default() };
@@ -92,6 +89,7 @@ impl MqttUplink {
             Ok(notice) => Publishing::awaiting(notice, Arc::clone(&current.answers)),
             Err(ClientError::InvalidRequest(_)) => Publishing::settled(Outcome::Refused {
                 reason: "the topic cannot be published to".to_owned(),
+                code: None,
             }),
             Err(_) => Publishing::settled(current.answers.none()),
         }

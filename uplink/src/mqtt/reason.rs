@@ -1,12 +1,10 @@
-//! What brokers and networks answer, in words: outcomes of PUBACKs and reasons for lost connections.
+//! Why there is no connection, in words, and who can mend it.
 
 use std::fmt;
 use std::io;
 
 use rumqttc::mqttbytes;
-use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, PubAck, PubAckReason, StateError};
-
-use crate::Outcome;
+use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,47 +36,8 @@ impl Trouble {
     }
 }
 
-/// The outcome that a PUBACK tells (MQTT 5.0, section 3.4.2.1).
-///
-/// Refused for good is only what lies in the event itself. What an operator can mend at the broker
-/// (rights, quotas) is a failure, so that nothing is dropped before the mending.
-pub(super) fn outcome(puback: &PubAck) -> Outcome {
-    let words = match puback.reason {
-        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Outcome::Delivered,
-        PubAckReason::UnspecifiedError => "unspecified error",
-        PubAckReason::ImplementationSpecificError => "implementation specific error",
-        PubAckReason::NotAuthorized => "not authorized to publish to this topic",
-        PubAckReason::TopicNameInvalid => "topic name invalid",
-        PubAckReason::PacketIdentifierInUse => "packet identifier in use",
-        PubAckReason::QuotaExceeded => "quota exceeded",
-        PubAckReason::PayloadFormatInvalid => "payload format invalid",
-    };
-    let reason = broker_says(words, puback.reason as u8, explanation(puback));
-    match puback.reason {
-        PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid => Outcome::Refused { reason },
-        _ => Outcome::Failed { reason },
-    }
-}
-
-/// The outcome that a reason code tells which MQTT 5 does not have for a PUBACK.
-pub(super) fn foreign_outcome(code: u8) -> Outcome {
-    match code {
-        0x95 => Outcome::Refused { reason: broker_says("packet too large", code, None) },
-        _ => Outcome::Failed { reason: broker_says("a code unknown in a PUBACK", code, None) },
-    }
-}
-
-fn explanation(puback: &PubAck) -> Option<&str> {
-    puback.properties.as_ref()?.reason_string.as_deref()
-}
-
-fn broker_says(words: &str, code: u8, explanation: Option<&str>) -> String {
-    let more = Explanation(explanation);
-    format!("the broker says: {words} (0x{code:02X}){more}")
-}
-
 /// A broker's own words, where it gave some.
-struct Explanation<'a>(Option<&'a str>);
+pub(super) struct Explanation<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,61 +157,7 @@ fn disconnect(code: DisconnectReasonCode, explanation: Option<&str>) -> Trouble 
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::PubAckProperties;
-
     use super::*;
-
-    fn told(reason: PubAckReason) -> Outcome {
-        let mut puback = PubAck::new(7, None);
-        puback.reason = reason;
-        outcome(&puback)
-    }
-
-    #[test]
-    fn only_success_and_no_matching_subscribers_deliver() {
-        assert_eq!(told(PubAckReason::Success), Outcome::Delivered);
-        assert_eq!(told(PubAckReason::NoMatchingSubscribers), Outcome::Delivered);
-    }
-
-    #[test]
-    fn what_lies_in_the_event_is_refused_and_what_lies_at_the_broker_failed() {
-        for (reason, code) in
-            [(PubAckReason::TopicNameInvalid, "0x90"), (PubAckReason::PayloadFormatInvalid, "0x99")]
-        {
-            assert!(
-                matches!(told(reason), Outcome::Refused { reason } if reason.contains(code)),
-                "{reason:?}"
-            );
-        }
-        for (reason, code) in [
-            (PubAckReason::UnspecifiedError, "0x80"),
-            (PubAckReason::ImplementationSpecificError, "0x83"),
-            (PubAckReason::NotAuthorized, "0x87"),
-            (PubAckReason::PacketIdentifierInUse, "0x91"),
-            (PubAckReason::QuotaExceeded, "0x97"),
-        ] {
-            assert!(
-                matches!(told(reason), Outcome::Failed { reason } if reason.contains(code)),
-                "{reason:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_code_that_pubacks_do_not_have_refuses_only_when_it_speaks_of_the_event() {
-        assert!(matches!(foreign_outcome(0x95), Outcome::Refused { reason } if reason.contains("0x95")));
-        assert!(matches!(foreign_outcome(0x9B), Outcome::Failed { reason } if reason.contains("0x9B")));
-    }
-
-    #[test]
-    fn a_brokers_own_words_are_passed_on() {
-        let mut puback = PubAck::new(7, None);
-        puback.reason = PubAckReason::QuotaExceeded;
-        puback.properties =
-            Some(PubAckProperties { reason_string: Some("1 GB a day".into()), user_properties: Vec::new() });
-        let expected = r#"the broker says: quota exceeded (0x97): "1 GB a day""#;
-        assert_eq!(outcome(&puback), Outcome::Failed { reason: expected.into() });
-    }
 
     #[test]
     fn refusals_say_the_code_and_who_can_mend_it() {

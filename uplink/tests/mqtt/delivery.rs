@@ -46,7 +46,9 @@ async fn a_killed_broker_settles_every_event_and_its_return_brings_the_link_back
                 match flight.pop_front().unwrap().await {
                     Outcome::Delivered => delivered += 1,
                     Outcome::Failed { .. } => failed += 1,
-                    Outcome::Refused { reason } => panic!("refused: {reason}"),
+                    Outcome::Refused { reason, .. } | Outcome::Unclear { reason, .. } => {
+                        panic!("refused: {reason}")
+                    }
                 }
                 tokio::task::yield_now().await;
             }

@@ -113,7 +113,7 @@ pub(crate) fn assert_failed(outcome: &Outcome, words: &str) {
 #[track_caller]
 pub(crate) fn assert_refused(outcome: &Outcome, words: &str) {
     assert!(
-        matches!(outcome, Outcome::Refused { reason } if reason.contains(words)),
+        matches!(outcome, Outcome::Refused { reason, .. } if reason.contains(words)),
         "{outcome:?} lacks {words:?}"
     );
 }
