@@ -7,6 +7,8 @@ use super::rust_text;
 
 /// Folders that hold no source: build output and what the peers leave.
 const NOT_OURS: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// What git keeps of a working tree beside the repository's own: a file and not a folder.
+const OF_GIT: &str = ".git";
 /// The hidden folders that are part of the source.
 const OUR_HIDDEN: [&str; 2] = [".cargo", ".ci"];
 
@@ -140,7 +142,9 @@ fn read_folder(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
             if !hidden && !NOT_OURS.contains(&name.as_str()) {
                 read_folder(root, &path, found);
             }
-        } else if let Ok(text) = std::fs::read_to_string(&path) {
+        } else if name != OF_GIT
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
             // What is not UTF-8 (a golden fixture, a picture) is no source.
             let relative = path.strip_prefix(root).expect("the walk started at the root");
             found.push((relative.to_string_lossy().replace('\\', "/"), text));
