@@ -1,14 +1,17 @@
 //! What the buffer's durability costs: durable appends against a raw file with the same groups and
 //! the same bytes, then reading back. One run, one machine, one disk; the ratio is what counts.
 //!
-//! The raw file syncs after every group. The buffer lets queued groups share a commit, so it syncs less
-//! often than that: read the ratio beside the events per commit that are printed with it.
+//! The raw file gets ready-made bytes and syncs after every group. The buffer encodes and compresses, writes two
+//! databases, and lets queued groups share a commit: read the ratio beside the events per commit that are printed
+//! with it. Then the same on a disk that takes 2 ms longer for each sync (`slow_disk.c`, where there is a `cc`).
 //!
 //! `cargo bench -p penstock-buffer`. The directory is `PENSTOCK_BENCH_DIR`, or the system's temporary one.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -25,39 +28,93 @@ const GROUP_EVENTS: usize = 1_000;
 const ROUNDS: usize = 3;
 /// Every so many events, one is a business event.
 const BUSINESS_EVERY: usize = 20;
-/// Appends under way at once: what a busy ingest keeps queued.
-const IN_FLIGHT: usize = 4;
+/// Groups under way at once: one, a few, and as many as the buffer queues.
+const IN_FLIGHT: [usize; 3] = [1, 4, 16];
+/// Set in the run on a slower disk.
+const SLOW: &str = "PENSTOCK_BENCH_SLOW_DISK";
 const READ_BATCH: usize = 500;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parent = std::env::var_os("PENSTOCK_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-    println!("{GROUPS} groups of {GROUP_EVENTS} events, {} rounds, in {}", ROUNDS, parent.display());
-    let mut ratios = Vec::new();
-    for round in 1..=ROUNDS {
-        let directory = tempfile::tempdir_in(&parent)?;
-        let groups = Plant::default().groups();
-        let (appending, stored) = append(&directory.path().join("buffer"), groups)?;
-        let raw_one = raw_file(directory.path(), stored.bytes / GROUPS as u64, Files::One)?;
-        let raw_two = raw_file(directory.path(), stored.bytes / GROUPS as u64, Files::OnePerLane)?;
-        let (reading, read) = read_back(&directory.path().join("buffer"))?;
-        let ratio = raw_one.as_secs_f64() / appending.as_secs_f64();
-        ratios.push(ratio);
+    let slow = std::env::var_os(SLOW).is_some();
+    let disk = if slow { "a disk that is 2 ms slower to sync" } else { "this disk" };
+    println!(
+        "{GROUPS} groups of {GROUP_EVENTS} events, median of {ROUNDS} rounds, {disk}, in {}",
+        parent.display()
+    );
+    for in_flight in IN_FLIGHT {
+        let mut rounds =
+            (0..ROUNDS).map(|_| Round::run(&parent, in_flight)).collect::<Result<Vec<_>, _>>()?;
+        rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
+        println!("{}", rounds[ROUNDS / 2]);
+    }
+    if slow { Ok(()) } else { run_on_a_slower_disk() }
+}
+
+fn run_on_a_slower_disk() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = tempfile::tempdir()?;
+    let library = directory.path().join("slow_disk.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/slow_disk.c");
+    let compiled =
+        Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        println!("no C compiler: not run on a slower disk");
+        return Ok(());
+    }
+    let ran = Command::new(std::env::current_exe()?).env("LD_PRELOAD", &library).env(SLOW, "1").status()?;
+    if ran.success() { Ok(()) } else { Err("the run on a slower disk failed".into()) }
+}
+
+/// What one round took.
+struct Round {
+    in_flight: usize,
+    append: Duration,
+    raw: Duration,
+    raw_per_lane: Duration,
+    read: Duration,
+    stored: Stored,
+}
+
+impl Round {
+    fn run(parent: &Path, in_flight: usize) -> Result<Self, Box<dyn std::error::Error>> {
+        let directory = tempfile::tempdir_in(parent)?;
+        let buffer = directory.path().join("buffer");
+        let (append, stored) = append(&buffer, Plant::default().groups(), in_flight)?;
+        let group_bytes = stored.bytes / GROUPS as u64;
+        Ok(Self {
+            in_flight,
+            append,
+            raw: raw_file(directory.path(), group_bytes, Files::One)?,
+            raw_per_lane: raw_file(directory.path(), group_bytes, Files::OnePerLane)?,
+            read: read_back(&buffer)?,
+            stored,
+        })
+    }
+
+    fn ratio(&self) -> f64 {
+        self.raw.as_secs_f64() / self.append.as_secs_f64()
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = (GROUPS * GROUP_EVENTS) as f64;
-        println!(
-            "round {round}: append {:>9.0}/s  raw file {:>9.0}/s  ratio {ratio:.2}  (raw, a file per lane {:>9.0}/s)  \
-             read {:>9.0}/s  {:.0} events/commit, {:.1} bytes/event stored, {:.1} on disk",
-            events / appending.as_secs_f64(),
-            events / raw_one.as_secs_f64(),
-            events / raw_two.as_secs_f64(),
-            read as f64 / reading.as_secs_f64(),
+        let rate = |took: Duration| events / took.as_secs_f64();
+        let Self { in_flight, append, raw, raw_per_lane, read, stored } = self;
+        write!(
+            f,
+            "{in_flight:>2} in flight: append / raw file {:.2} ({:>9.0}/s of {:>9.0}/s), / a raw file per lane {:.2}; \
+             {:.0} events/commit, {:.1} bytes/event stored, {:.1} on disk, read {:.0}/s",
+            self.ratio(),
+            rate(*append),
+            rate(*raw),
+            raw_per_lane.as_secs_f64() / append.as_secs_f64(),
             events / stored.commits as f64,
             stored.bytes as f64 / events,
             stored.disk_bytes as f64 / events,
-        );
+            rate(*read),
+        )
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("append / raw file, median: {:.2}", ratios[ROUNDS / 2]);
-    Ok(())
 }
 
 struct Stored {
@@ -71,12 +128,16 @@ fn open(path: &Path) -> Result<Buffer, Box<dyn std::error::Error>> {
     Ok(Buffer::open(Options::new(path, "edge-01".parse()?, [destination]))?)
 }
 
-fn append(path: &Path, groups: Vec<Vec<Event>>) -> Result<(Duration, Stored), Box<dyn std::error::Error>> {
+fn append(
+    path: &Path,
+    groups: Vec<Vec<Event>>,
+    in_flight: usize,
+) -> Result<(Duration, Stored), Box<dyn std::error::Error>> {
     let buffer = open(path)?;
     let started = Instant::now();
     let mut under_way: std::collections::VecDeque<Ticket> = std::collections::VecDeque::new();
     for group in groups {
-        if under_way.len() == IN_FLIGHT {
+        if under_way.len() == in_flight {
             wait(under_way.pop_front().expect("it is full"))?;
         }
         under_way.push_back(wait(buffer.enqueue(group, Vec::new()))?);
@@ -98,7 +159,7 @@ enum Files {
     OnePerLane,
 }
 
-/// Writes and syncs `group_bytes` as often as the buffer committed, to one file, or in turn to two.
+/// Writes and syncs `group_bytes` as often as there are groups, to one file, or in turn to two.
 fn raw_file(directory: &Path, group_bytes: u64, files: Files) -> std::io::Result<Duration> {
     let mut first = File::create(directory.join("raw-1"))?;
     let mut second = File::create(directory.join("raw-2"))?;
@@ -119,7 +180,8 @@ fn raw_file(directory: &Path, group_bytes: u64, files: Files) -> std::io::Result
     Ok(started.elapsed())
 }
 
-fn read_back(path: &Path) -> Result<(Duration, usize), Box<dyn std::error::Error>> {
+/// Reads everything.
+fn read_back(path: &Path) -> Result<Duration, Box<dyn std::error::Error>> {
     let buffer = open(path)?;
     let started = Instant::now();
     let mut read = 0;
@@ -134,7 +196,8 @@ fn read_back(path: &Path) -> Result<(Duration, usize), Box<dyn std::error::Error
     }
     let took = started.elapsed();
     buffer.close()?;
-    Ok((took, read))
+    assert_eq!(read, GROUPS * GROUP_EVENTS);
+    Ok(took)
 }
 
 /// A press shop: fifty assets that drift, and counters that count.

@@ -157,6 +157,11 @@ impl PackedBlock {
         self.count.into()
     }
 
+    /// How many bytes [`stamp`](Self::stamp) gives at most.
+    pub(crate) fn bytes_bound(&self) -> u64 {
+        (ENVELOPE_BYTES + MAX_HEADER_BYTES + self.frame.len()) as u64
+    }
+
     /// How many events of each type it holds.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally

@@ -16,17 +16,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::block::Packer;
 use crate::error::{AckError, AppendError, CloseError, OpenError, ReadError};
-use crate::generation::{Fault, contain};
 use crate::intake::{Answer, Arrival, Intake, Request};
 use crate::meters;
 use crate::options::Options;
 use crate::per_lane::{Appended, Heads, PerLane};
 use crate::reader::Batch;
 use crate::record::{self, MAX_EVENT_BYTES};
-use crate::recovery::recover;
+use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
 use crate::status::Status;
-use crate::writer::{Announcement, Loss, Work, Writer};
+use crate::writer::{Announcement, Loss, Pipeline, Work, Writer};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
 pub const MAX_APPEND_EVENTS: usize = 8_192;
@@ -75,11 +74,8 @@ impl Buffer {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let found = recover(&options)?;
         let limits = options.limits();
-        let shelf = Shelf::default();
-        for lane in Lane::ALL {
-            let id = found.manifest.lanes[lane].last().expect("recovery leaves an active generation").id;
-            shelf.put(lane, id, Arc::clone(&found.active[lane]));
-        }
+        let shelf = shelve(&found);
+        let placed = found.manifest.active_extents();
         let shared = Arc::new(Shared {
             streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
             directory: found.directory,
@@ -112,6 +108,8 @@ impl Buffer {
             gateway: options.gateway,
             clock: options.clock,
             active: found.active,
+            placed,
+            pipeline: Pipeline::start(&shared).map_err(OpenError::Thread)?,
             state: found.state.clone(),
             packer: packer()?,
             intake: arrivals.clone(),
@@ -314,6 +312,16 @@ impl Drop for Core {
     }
 }
 
+/// The generations that are open from the start.
+fn shelve(found: &Recovered) -> Shelf {
+    let shelf = Shelf::default();
+    for lane in Lane::ALL {
+        let id = found.manifest.lanes[lane].last().expect("recovery leaves an active generation").id;
+        shelf.put(lane, id, Arc::clone(&found.active[lane]));
+    }
+    shelf
+}
+
 /// Starts both threads. A panic in one, which would be a defect, fails the buffer and not silently.
 fn start(
     shared: &Arc<Shared>,
@@ -325,26 +333,16 @@ fn start(
     let for_writer = Arc::clone(shared);
     let intake = thread::Builder::new()
         .name("buffer-intake".to_owned())
-        .spawn(move || guard(&for_intake, || intake.run(&arriving)))
+        .spawn(move || for_intake.guard(|| intake.run(&arriving)))
         .map_err(OpenError::Thread)?;
     let writer = thread::Builder::new()
         .name("buffer-writer".to_owned())
         .spawn(move || {
-            guard(&for_writer, || writer.run(&working));
+            for_writer.guard(|| writer.run(&working));
             drop(arrivals.send(Arrival::WriterStopped));
         })
         .map_err(OpenError::Thread)?;
     Ok([intake, writer])
-}
-
-fn guard(shared: &Shared, work: impl FnOnce()) {
-    let done = contain(|| {
-        work();
-        Ok::<(), Fault>(())
-    });
-    if let Err(fault) = done {
-        shared.fail(|| fault.to_string());
-    }
 }
 
 fn check(events: &[Event], state: &[StateChange]) -> Result<(), AppendError> {

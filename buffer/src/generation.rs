@@ -1,8 +1,8 @@
 //! One generation on disk: a sled database of its own, insert-only, deleted whole. The only module
 //! that knows sled.
 //!
-//! What `sled::flush` leaves to chance is done here: a commit is `apply_batch`, `flush`, then
-//! `fdatasync` of `<generation>/db`; a new database is `fsync`ed with its directories before it is
+//! What `sled::flush` leaves to chance is done here: a commit is [`apply`](Database::apply),
+//! [`flush`](Database::flush), then [`sync_data`](Database::sync_data); a new database is `fsync`ed with its directories before it is
 //! listed anywhere. sled panics on some damage and on some disk errors, so nothing of it runs
 //! outside [`contain`].
 
@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Block { first: Sequence, error: InvalidBlock },
     #[error("event {0} should be in it and is not")]
     Missing(Sequence),
+    #[error("a commit before it failed")]
+    Stopped,
 }
 
 impl From<sled::Error> for Fault {
@@ -136,11 +138,14 @@ impl Database {
         Ok(Self { directory: directory.to_owned(), db: Some(db), data, deleted: AtomicBool::new(false) })
     }
 
-    /// Writes all of `writes` or nothing. It is durable only after [`sync`](Self::sync).
+    /// Writes all of `writes` or nothing, to memory. It is durable only after [`sync`](Self::sync).
     ///
     /// sled lets one batch in a process at a time, and none while a `flush` runs, in whatever database:
     /// who writes to two applies both before syncing either.
     pub(crate) fn apply(&self, writes: Writes) -> Result<(), Fault> {
+        if writes.is_empty() {
+            return Ok(());
+        }
         let mut batch = sled::Batch::default();
         for StateChange { key, value } in writes.state {
             batch.insert(Key::State(&key).to_bytes(), value);
@@ -156,7 +161,17 @@ impl Database {
 
     /// Makes durable what was applied.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
-        contain(|| Ok(self.db().flush().map(drop)?))?;
+        self.flush()?;
+        self.sync_data()
+    }
+
+    /// Has sled hand what was applied to the system: a power cut may still take it.
+    pub(crate) fn flush(&self) -> Result<(), Fault> {
+        contain(|| Ok(self.db().flush().map(drop)?))
+    }
+
+    /// Makes durable what was flushed: `fdatasync` of `<generation>/db`. It does not hinder a commit that is applied meanwhile.
+    pub(crate) fn sync_data(&self) -> Result<(), Fault> {
         Ok(self.data.sync_data()?)
     }
 

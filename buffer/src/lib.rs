@@ -43,14 +43,18 @@
 //!
 //! # Commit
 //!
-//! Appends share commits. The intake thread forms a group and packs its events into blocks while the
-//! writer thread commits the group before it. A group goes when it is full (`max_events`), when it is
+//! Appends share commits, and three commits are under way at once: the intake thread forms a group and packs
+//! its events into blocks, while the writer thread has sled write the group before it, while the pipeline
+//! syncs the one before that. A group goes when it is full (`max_events`), when it is
 //! a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
 //!
-//! 1. roll a lane that is due;
+//! 1. bring the store within its size, with room for the group; roll a lane that is due;
 //! 2. give the blocks their places; `apply_batch` on each lane's database;
-//! 3. on each database, side by side: sled's `flush`, then `fdatasync` of `<id>/db` (sled's flush alone is not durable);
-//! 4. let readers see it (catalog, heads), bring the store within its size, answer the callers.
+//! 3. sled's `flush` of each database, side by side; the writer goes on to the next group;
+//! 4. `fdatasync` of each `<id>/db`, side by side (sled's flush alone is not durable);
+//! 5. let readers see it (catalog, heads), answer the callers.
+//!
+//! Steps 4 and 5 are taken in the order of the commits. Rolling, shedding and deleting wait until nothing is under way.
 //!
 //! To roll: make the new database, write the state into it, sync it, its `conf` and the directories;
 //! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,

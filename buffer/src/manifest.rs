@@ -64,6 +64,19 @@ impl Manifest {
         self.lanes[lane].iter().map(|generation| generation.extent.stored_bytes).sum()
     }
 
+    /// What is in the generations that grow.
+    pub(crate) fn active_extents(&self) -> PerLane<Extent> {
+        PerLane::from_fn(|lane| {
+            self.lanes[lane].last().map(|active| active.extent.clone()).unwrap_or_default()
+        })
+    }
+
+    /// The bytes of blocks in the sealed generations of `lane`.
+    pub(crate) fn sealed_bytes(&self, lane: Lane) -> u64 {
+        let sealed = self.lanes[lane].iter().filter(|generation| generation.phase == Phase::Sealed);
+        sealed.map(|generation| generation.extent.stored_bytes).sum()
+    }
+
     /// Takes out the sealed generations of `lane` that end at or before `through`.
     pub(crate) fn drop_through(&mut self, lane: Lane, through: Sequence) -> Vec<Generation> {
         let generations = &mut self.lanes[lane];

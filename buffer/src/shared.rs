@@ -1,7 +1,7 @@
 //! What the buffer's threads and its callers share: the catalog of generations, the cursors, the
 //! heads and the open generations.
 //!
-//! The writer is the only one that changes the catalog and the heads. Locks are held for a look or
+//! The writer and its pipeline are the only ones that change the catalog and the heads. Locks are held for a look or
 //! an assignment, save for the shelf's, under which a generation may be opened. The order is shelf
 //! before catalog.
 
@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use crate::cursors::Cursors;
 use crate::dead::Letterbox;
 use crate::directory::Directory;
-use crate::generation::{Database, Fault, delete};
+use crate::error::AppendError;
+use crate::generation::{Database, Fault, contain, delete};
 use crate::manifest::{GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane};
 
@@ -131,6 +132,23 @@ impl Shared {
             tracing::error!(path = %self.directory.root().display(), %reason, "the buffer failed and takes nothing more");
             reason
         });
+    }
+
+    /// [`fail`](Self::fail), and what to tell the appends that it costs.
+    pub(crate) fn fail_append(&self, fault: &Fault) -> AppendError {
+        self.fail(|| fault.to_string());
+        AppendError::Failed(self.failure.get().cloned().unwrap_or_default())
+    }
+
+    /// Runs a thread's work. A panic in it, which would be a defect, fails the buffer and not silently.
+    pub(crate) fn guard(&self, work: impl FnOnce()) {
+        let done = contain(|| {
+            work();
+            Ok(())
+        });
+        if let Err(fault) = done {
+            self.fail(|| fault.to_string());
+        }
     }
 
     /// The end of what every configured destination has of `lane`; `None` without destinations.

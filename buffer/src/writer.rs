@@ -1,12 +1,16 @@
 //! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
 //! keeps the cursors' file and the size in bounds.
 //!
-//! [`commit`] is the way of one group; [`retention`] what is deleted, when and why.
+//! [`commit`] is the way of one group until sled has written it, [`pipeline`] from there until it is
+//! durable; [`retention`] is what is deleted, when and why.
 
 mod commit;
+mod pipeline;
 mod retention;
 
 pub(crate) use commit::add_generation;
+use pipeline::Flushed;
+pub(crate) use pipeline::Pipeline;
 pub(crate) use retention::Loss;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +26,7 @@ use crate::cursors;
 use crate::error::AppendError;
 use crate::generation::{Database, Fault};
 use crate::intake::{Arrival, Group};
+use crate::manifest::Extent;
 use crate::meters;
 use crate::options::Limits;
 use crate::per_lane::PerLane;
@@ -57,6 +62,9 @@ pub(crate) struct Writer {
     pub(crate) clock: fn() -> Timestamp,
     /// The generations that grow; the last of each lane in the catalog.
     pub(crate) active: PerLane<Arc<Database>>,
+    /// What is in them, with what the pipeline has: the catalog follows as it becomes durable.
+    pub(crate) placed: PerLane<Extent>,
+    pub(crate) pipeline: Pipeline,
     /// All of the normalizer's state, to write into each generation of the business lane first.
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     /// For the gaps that the writer itself announces.
@@ -94,21 +102,22 @@ impl Writer {
         self.attempt(Self::keep_house);
     }
 
-    /// Commits a group or refuses it. The answers come when the store is within its size again, so a
-    /// caller never sees it above.
+    /// Makes room for a group and commits it, or refuses it. It is answered once it is durable.
     fn serve(&mut self, group: Group) {
-        let shares = group.shares;
-        let lanes = commit::Lanes { blocks: group.blocks, state: group.state, shed_through: None };
-        let committed = match self.refusal() {
+        let Group { shares, blocks, state } = group;
+        let lanes = commit::Lanes { blocks, state, shed_through: None };
+        let placed = match self.refusal() {
             Some(refusal) => Err(refusal),
-            None => self.commit(lanes).map_err(|fault| self.fail(&fault)),
+            None => self
+                .make_room(lanes.bytes_bound())
+                .and_then(|()| self.place(lanes))
+                .map_err(|fault| self.shared.fail_append(&fault)),
         };
-        self.attempt(Self::make_room);
-        self.note_fullness();
-        match committed {
-            Ok(before) => commit::answer(shares, before),
-            Err(error) => shares.into_iter().for_each(|share| share.answer.send(Err(error.clone()))),
+        match placed {
+            Ok(flushed) => self.attempt(|writer| writer.pipeline.sync(Flushed { shares, ..flushed })),
+            Err(error) => pipeline::refuse(shares, &error),
         }
+        self.note_fullness();
         // An intake that is gone has closed.
         drop(self.intake.send(Arrival::Committed));
     }
@@ -117,7 +126,7 @@ impl Writer {
     fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
         let announced = match self.shared.failure.get() {
             Some(reason) => Err(reason.clone()),
-            None => self.announce(losses, None).map_err(|fault| self.fail(&fault).to_string()),
+            None => self.announce(losses, None).map_err(|fault| self.shared.fail_append(&fault).to_string()),
         };
         // Who no longer waits has nothing to decide.
         drop(answer.send(announced));
@@ -154,12 +163,12 @@ impl Writer {
         meters::full(full);
     }
 
-    /// Deletes what is no longer needed, or no longer affordable.
-    fn make_room(&mut self) -> Result<(), Fault> {
+    /// Deletes what is no longer needed, and what is no longer affordable when `bytes` are added.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Fault> {
         if self.has_delivered_generations() {
             self.keep_house()?;
         }
-        self.shed_overflow()
+        self.shed_overflow(bytes)
     }
 
     /// Makes the cursors durable, then deletes what every destination has.
@@ -177,17 +186,12 @@ impl Writer {
         self.trim()
     }
 
-    fn attempt(&mut self, work: fn(&mut Self) -> Result<(), Fault>) {
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) {
         if self.shared.failure.get().is_none()
             && let Err(fault) = work(self)
         {
-            self.fail(&fault);
+            self.shared.fail_append(&fault);
         }
-    }
-
-    fn fail(&self, fault: &Fault) -> AppendError {
-        self.shared.fail(|| fault.to_string());
-        AppendError::Failed(self.shared.failure.get().cloned().unwrap_or_default())
     }
 }
 

@@ -1,20 +1,18 @@
-//! The way of one group: a place for each event, both lanes to disk at once, and only then the
-//! catalog, the heads and the answers.
+//! The first half of a commit: a place for each event, and both lanes handed to the system at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use penstock_events::normalizer::StateChange;
 use penstock_events::{Lane, Sequence};
 
 use super::Writer;
+use super::pipeline::Flushed;
 use crate::block::{PackedBlock, Tally};
-use crate::generation::{Database, Fault, Writes, contain};
+use crate::generation::{Database, Fault, Writes};
 use crate::intake::Share;
 use crate::manifest::{self, Extent, Generation, Manifest};
-use crate::meters;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::shared::lock;
 
@@ -26,32 +24,49 @@ pub(super) struct Lanes {
     pub(super) shed_through: Option<Sequence>,
 }
 
+impl Lanes {
+    /// How many bytes of blocks it may add to the store.
+    pub(super) fn bytes_bound(&self) -> u64 {
+        Lane::ALL.into_iter().flat_map(|lane| &self.blocks[lane]).map(PackedBlock::bytes_bound).sum()
+    }
+}
+
 impl Writer {
-    /// Makes `lanes` durable: the heads before it, which is where its events begin.
-    pub(super) fn commit(&mut self, lanes: Lanes) -> Result<Heads, Fault> {
+    /// Has sled write `lanes`: the commit that the pipeline is to make durable.
+    pub(super) fn place(&mut self, lanes: Lanes) -> Result<Flushed, Fault> {
         let started = Instant::now();
-        let before = *self.shared.heads.borrow();
         for lane in Lane::ALL {
-            if !lanes.blocks[lane].is_empty() && self.is_due_to_roll(lane) {
-                self.roll(lane, before[lane].next())?;
+            if !lanes.blocks[lane].is_empty()
+                && self.placed[lane].stored_bytes >= self.limits.generation_bytes
+            {
+                self.roll(lane)?;
             }
         }
+        let before = PerLane::from_fn(|lane| self.placed[lane].last);
         let Lanes { blocks, state, shed_through } = lanes;
         let mut grown = PerLane::from_fn(|lane| Extent::before(before[lane].next()));
         let mut writes = PerLane::from_fn(|lane| stamp(&blocks[lane], &mut grown[lane]));
         writes.business.state.clone_from(&state);
         writes.business.shed_through = shed_through;
-        write_both(&self.active, writes)?;
+        let touched =
+            PerLane::from_fn(|lane| (!writes[lane].is_empty()).then(|| Arc::clone(&self.active[lane])));
+        let PerLane { business, telemetry } = writes;
+        // Both before either is flushed: sled applies nothing while it flushes, in whatever database.
+        self.active.business.apply(business)?;
+        self.active.telemetry.apply(telemetry)?;
+        self.pipeline.flush(&touched)?;
 
         self.state.extend(state.into_iter().map(|change| (change.key, change.value)));
-        self.publish(&grown);
-        self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        meters::committed(before, *self.shared.heads.borrow(), started.elapsed(), self.stored_bytes());
-        Ok(before)
+        for lane in Lane::ALL {
+            self.placed[lane].add(grown[lane].last, grown[lane].stored_bytes, &grown[lane].tally);
+        }
+        Ok(Flushed { touched, before, grown, shares: Vec::new(), started })
     }
 
-    /// Seals the active generation of `lane` and starts another at `first`.
-    pub(super) fn roll(&mut self, lane: Lane, first: Sequence) -> Result<(), Fault> {
+    /// Seals the active generation of `lane` and starts another.
+    pub(super) fn roll(&mut self, lane: Lane) -> Result<(), Fault> {
+        self.pipeline.settle()?;
+        let first = self.placed[lane].last.next();
         let mut manifest = lock(&self.shared.catalog).clone();
         let state = match lane {
             Lane::Business => &self.state,
@@ -61,32 +76,14 @@ impl Writer {
         *lock(&self.shared.catalog) = manifest;
         self.shared.shelf.put(lane, id, Arc::clone(&database));
         self.active[lane] = database;
+        self.placed[lane] = Extent::before(first);
         Ok(())
     }
 
-    /// The bytes of blocks in each lane.
+    /// The bytes of blocks in each lane, with those that are not durable yet.
     pub(super) fn stored_bytes(&self) -> PerLane<u64> {
         let catalog = lock(&self.shared.catalog);
-        PerLane::from_fn(|lane| catalog.stored_bytes(lane))
-    }
-
-    fn is_due_to_roll(&self, lane: Lane) -> bool {
-        let catalog = lock(&self.shared.catalog);
-        let active = catalog.lanes[lane].last();
-        active.is_none_or(|active| active.extent.stored_bytes >= self.limits.generation_bytes)
-    }
-
-    /// Lets readers and forwarders see what was committed.
-    fn publish(&self, grown: &PerLane<Extent>) {
-        {
-            let mut catalog = lock(&self.shared.catalog);
-            for lane in Lane::ALL {
-                let active = catalog.lanes[lane].last_mut().expect("every lane has an active generation");
-                active.extent.add(grown[lane].last, grown[lane].stored_bytes, &grown[lane].tally);
-            }
-        }
-        let heads = PerLane::from_fn(|lane| grown[lane].last);
-        self.shared.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
+        PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes)
     }
 }
 
@@ -137,30 +134,6 @@ fn stamp(blocks: &[PackedBlock], extent: &mut Extent) -> Writes {
         stamped.push((first, bytes));
     }
     Writes { blocks: stamped, ..Writes::default() }
-}
-
-/// Commits to both lanes' databases. Both are applied before either is synced, and the syncs run side
-/// by side: a disk takes two in little more time than one.
-fn write_both(active: &PerLane<Arc<Database>>, writes: PerLane<Writes>) -> Result<(), Fault> {
-    let PerLane { business, telemetry } = writes;
-    let touched = PerLane { business: !business.is_empty(), telemetry: !telemetry.is_empty() };
-    if touched.business {
-        active.business.apply(business)?;
-    }
-    if touched.telemetry {
-        active.telemetry.apply(telemetry)?;
-    }
-    match (touched.business, touched.telemetry) {
-        (false, false) => Ok(()),
-        (true, false) => active.business.sync(),
-        (false, true) => active.telemetry.sync(),
-        (true, true) => std::thread::scope(|scope| {
-            let beside = scope.spawn(|| active.telemetry.sync());
-            let here = active.business.sync();
-            let beside = beside.join().unwrap_or_else(|panic| contain(|| std::panic::resume_unwind(panic)));
-            here.and(beside)
-        }),
-    }
 }
 
 /// The events of `extent` after `through`, by type, counted from the blocks.

@@ -25,13 +25,14 @@ use crate::shared::lock;
 impl Writer {
     /// Whether there are generations that every destination has.
     pub(super) fn has_delivered_generations(&self) -> bool {
-        Lane::ALL.into_iter().any(|lane| {
-            let delivered = self.delivered(lane);
-            let catalog = lock(&self.shared.catalog);
-            catalog.lanes[lane]
-                .first()
-                .is_some_and(|oldest| oldest.phase == Phase::Sealed && oldest.extent.last <= delivered)
-        })
+        Lane::ALL.into_iter().any(|lane| self.has_sealed_through(lane, self.delivered(lane)))
+    }
+
+    /// Whether a sealed generation of `lane` ends at or before `through`.
+    fn has_sealed_through(&self, lane: Lane, through: Sequence) -> bool {
+        let catalog = lock(&self.shared.catalog);
+        let oldest = catalog.lanes[lane].first();
+        oldest.is_some_and(|oldest| oldest.phase == Phase::Sealed && oldest.extent.last <= through)
     }
 
     /// Deletes the generations that every destination has.
@@ -44,11 +45,11 @@ impl Writer {
         self.shared.slowest(lane).unwrap_or(Sequence(u64::MAX))
     }
 
-    /// Gives up the oldest telemetry until the store is within its size, or no telemetry is left.
-    pub(super) fn shed_overflow(&mut self) -> Result<(), Fault> {
+    /// Gives up the oldest telemetry until the store has room for `bytes` within its size, or no telemetry is left.
+    pub(super) fn shed_overflow(&mut self, bytes: u64) -> Result<(), Fault> {
         loop {
             let PerLane { business, telemetry } = self.stored_bytes();
-            if business + telemetry <= self.limits.max_bytes || telemetry == 0 {
+            if business + telemetry + bytes <= self.limits.max_bytes || telemetry == 0 {
                 return Ok(());
             }
             self.shed_oldest()?;
@@ -80,7 +81,7 @@ impl Writer {
         if found.phase == Phase::Sealed {
             return Ok(found);
         }
-        self.roll(Lane::Telemetry, found.extent.last.next())?;
+        self.roll(Lane::Telemetry)?;
         Ok(oldest(self).expect("the generation that was just sealed"))
     }
 
@@ -122,17 +123,20 @@ impl Writer {
         let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
         let mut lanes = Lanes { shed_through, ..Lanes::default() };
         self.packer.pack(&gaps, &mut lanes.blocks.business)?;
-        self.commit(lanes).map(drop)
+        let flushed = self.place(lanes)?;
+        self.pipeline.sync(flushed)?;
+        self.pipeline.settle()
     }
 
     /// Deletes the sealed generations of `lane` that end at or before `through`: from the manifest
     /// first, then from the disk.
     fn drop_generations(&self, lane: Lane, through: Sequence) -> Result<(), Fault> {
-        let mut manifest = lock(&self.shared.catalog).clone();
-        let dropped = manifest.drop_through(lane, through);
-        if dropped.is_empty() {
+        if !self.has_sealed_through(lane, through) {
             return Ok(());
         }
+        self.pipeline.settle()?;
+        let mut manifest = lock(&self.shared.catalog).clone();
+        let dropped = manifest.drop_through(lane, through);
         manifest::save(&self.shared.directory.manifest(), &manifest)?;
         *lock(&self.shared.catalog) = manifest;
         for generation in dropped {

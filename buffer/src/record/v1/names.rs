@@ -1,9 +1,9 @@
 //! The names of a block: each text once, and an index wherever it is used.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 
 use penstock_events::{AssetPath, TagPath};
+use rustc_hash::FxHashMap;
 
 use super::InvalidBody;
 
@@ -14,7 +14,8 @@ pub(super) type NameIndex = u32;
 #[derive(Default)]
 pub(super) struct Interner<'a> {
     list: Vec<&'a str>,
-    places: HashMap<&'a str, NameIndex>,
+    /// The names come from the configuration: nobody outside can choose them to collide.
+    places: FxHashMap<&'a str, NameIndex>,
 }
 
 impl<'a> Interner<'a> {
