@@ -25,7 +25,7 @@ use crate::record::{self, MAX_EVENT_BYTES};
 use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
 use crate::status::Status;
-use crate::writer::{Announcement, Loss, Pipeline, Work, Writer};
+use crate::writer::{Announcement, DiskWatch, Loss, Pipeline, Work, Writer};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
 pub const MAX_APPEND_EVENTS: usize = 8_192;
@@ -90,23 +90,20 @@ impl Buffer {
             shed_events: AtomicU64::new(0),
             dead: found.dead,
             errands: watch::Sender::new(0),
+            purged: Mutex::default(),
             shelf,
             decoded: Mutex::default(),
         });
         let packer = || Packer::new().map_err(OpenError::Thread);
-        #[expect(clippy::disallowed_methods, reason = "bounded by the permits of `room`")]
-        let (arrivals, arriving) = mpsc::channel();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "bounded by what is in `arrivals`, and one nudge a save"
-        )]
-        let (work, working) = mpsc::channel();
+        let ((arrivals, arriving), (work, working)) = queues();
         let intake = Intake::new(Arc::clone(&shared), options.group, packer()?, work.clone());
         let writer = Writer {
             shared: Arc::clone(&shared),
             limits,
             gateway: options.gateway,
             clock: options.clock,
+            free_bytes_of: options.free_bytes,
+            disk: DiskWatch::default(),
             active: found.active,
             placed,
             pipeline: Pipeline::start(&shared).map_err(OpenError::Thread)?,
@@ -310,6 +307,16 @@ impl Drop for Core {
             tracing::error!(%error, "the buffer did not close cleanly");
         }
     }
+}
+
+type Queue<T> = (Sender<T>, Receiver<T>);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "arrivals are bounded by the permits of `room`, work by arrivals, one nudge a save and who waits for an announcement"
+)]
+fn queues() -> (Queue<Arrival>, Queue<Work>) {
+    (mpsc::channel(), mpsc::channel())
 }
 
 /// The generations that are open from the start.

@@ -16,11 +16,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use penstock_events::normalizer::StateChange;
-use penstock_events::{Event, Sequence};
+use penstock_events::{Event, Lane, Sequence};
 
 use crate::block::{self, Header, InvalidBlock};
 use crate::durable_file::sync_directory;
 use crate::manifest::Extent;
+use crate::per_lane::PerLane;
 
 /// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -59,21 +60,23 @@ impl From<sled::Error> for Fault {
 enum Key<'a> {
     /// A piece of the normalizer's state (business lane only).
     State(&'a str),
-    /// Telemetry up to this place was announced as shed: its generations are to be deleted (business lane only).
-    ShedThrough,
+    /// A lane up to this place was announced as given up: its generations are to be deleted (business lane only).
+    ShedThrough(Lane),
     /// The block whose first event is this.
     Block(Sequence),
 }
 
 impl Key<'_> {
     const STATE: u8 = 1;
-    const SHED_THROUGH: u8 = 2;
+    const SHED_TELEMETRY: u8 = 2;
     const BLOCK: u8 = 3;
+    const SHED_BUSINESS: u8 = 4;
 
     fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::State(key) => [&[Self::STATE], key.as_bytes()].concat(),
-            Self::ShedThrough => vec![Self::SHED_THROUGH],
+            Self::ShedThrough(Lane::Telemetry) => vec![Self::SHED_TELEMETRY],
+            Self::ShedThrough(Lane::Business) => vec![Self::SHED_BUSINESS],
             Self::Block(first) => [&[Self::BLOCK][..], &first.0.to_be_bytes()].concat(),
         }
     }
@@ -84,13 +87,14 @@ impl Key<'_> {
 pub(crate) struct Writes {
     pub(crate) blocks: Vec<(Sequence, Vec<u8>)>,
     pub(crate) state: Vec<StateChange>,
-    pub(crate) shed_through: Option<Sequence>,
+    pub(crate) shed_through: PerLane<Option<Sequence>>,
 }
 
 impl Writes {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.state.is_empty() && self.shed_through.is_none()
+        let sheds = Lane::ALL.into_iter().any(|lane| self.shed_through[lane].is_some());
+        self.blocks.is_empty() && self.state.is_empty() && !sheds
     }
 }
 
@@ -150,8 +154,10 @@ impl Database {
         for StateChange { key, value } in writes.state {
             batch.insert(Key::State(&key).to_bytes(), value);
         }
-        if let Some(through) = writes.shed_through {
-            batch.insert(Key::ShedThrough.to_bytes(), &through.0.to_be_bytes());
+        for lane in Lane::ALL {
+            if let Some(through) = writes.shed_through[lane] {
+                batch.insert(Key::ShedThrough(lane).to_bytes(), &through.0.to_be_bytes());
+            }
         }
         for (first, block) in writes.blocks {
             batch.insert(Key::Block(first).to_bytes(), block);
@@ -222,9 +228,9 @@ impl Database {
         })
     }
 
-    /// Up to where telemetry was announced as shed, if it ever was in this generation.
-    pub(crate) fn shed_through(&self) -> Result<Option<Sequence>, Fault> {
-        let stored = contain(|| Ok(self.db().get(Key::ShedThrough.to_bytes())?))?;
+    /// Up to where `lane` was announced as given up, if it ever was in this generation.
+    pub(crate) fn shed_through(&self, lane: Lane) -> Result<Option<Sequence>, Fault> {
+        let stored = contain(|| Ok(self.db().get(Key::ShedThrough(lane).to_bytes())?))?;
         stored.map(|bytes| sequence_of(&bytes)).transpose()
     }
 

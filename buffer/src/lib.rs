@@ -8,8 +8,9 @@
 //! - Each lane numbers its events 1, 2, 3 … without holes and without using a place twice. The order
 //!   of appends is the order of places.
 //! - The normalizer's state is committed with the business events that it explains, or neither is.
-//! - An event leaves the store when every configured destination has acknowledged it, or as
-//!   telemetry that a full store gives up, which is counted and announced by a `gateway.gap` event.
+//! - An event leaves the store when every configured destination has acknowledged it, or it is given up,
+//!   which is counted and announced by a `gateway.gap` event: telemetry for want of room, and either lane
+//!   when it is older than the configuration says.
 //! - An event that a destination refuses for good is a dead letter of that destination before the cursor
 //!   passes it. A dead letter ends by delivery, or it is discarded and announced.
 //! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
@@ -35,7 +36,7 @@
 //! | key | value |
 //! |---|---|
 //! | `1`, text | a piece of the normalizer's state (business) |
-//! | `2` | the last place of telemetry whose loss was announced (business) |
+//! | `2`, `4` | the last place of telemetry, of business, whose loss was announced (business) |
 //! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd |
 //!
 //! Each new business generation begins with all of the normalizer's state, so the active one alone
@@ -60,18 +61,28 @@
 //! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,
 //! sync the directory. To delete: replace the manifest, then remove the directory.
 //!
-//! # When the store is full
+//! # What leaves the store
 //!
-//! Both lanes together stay within `max_bytes`. Above it the oldest telemetry generation is shed. What
-//! some destination had not acknowledged of it becomes a `gateway.gap` event, committed to the
-//! business lane in one batch with a mark; then the generation is deleted. Business events are never
-//! given up: when they fill all but the room that telemetry needs, appends wait for acknowledgements.
+//! Only whole generations. A pure policy (`writer/policy.rs`) says which is next, at each commit and once a second:
+//!
+//! 1. what every destination has, and is sealed for longer than `retain` or purged by an operator;
+//! 2. what is not delivered and sealed for longer than the lane's `max_age`; a lane with an age begins a
+//!    generation after an eighth of it;
+//! 3. above `max_bytes`, or below `min_free_bytes` of free disk: the oldest that every destination has, else
+//!    the oldest telemetry;
+//! 4. the oldest delivered business generation, while business events fill all but the room that telemetry needs.
+//!
+//! What some destination had not acknowledged of a generation that is given up becomes a `gateway.gap` event,
+//! committed to the business lane in one batch with a mark; then the generation is deleted. Business
+//! events are given up by age alone, where that is configured: when undelivered ones fill their room, appends
+//! wait for acknowledgements. Ages are measured by this machine's clock, from when a generation was
+//! sealed; a clock that was not set gives nothing up.
 //!
 //! # Recovery
 //!
 //! Opening takes the lock, reads manifest and cursors, deletes directories that the manifest does not
-//! list, opens the active generations and checks their blocks, deletes telemetry that the mark
-//! covers, and places new destinations behind the last event. Sealed generations are opened when they
+//! list, opens the active generations and checks their blocks, deletes what the marks
+//! cover, and places new destinations behind the last event. Sealed generations are opened when they
 //! are read. The time depends on the size of one generation and not on the backlog.
 //!
 //! What a crash costs, by where it strikes:
@@ -117,7 +128,7 @@ pub use dead::{
 pub use error::{AckError, AppendError, CloseError, OpenError, ReadError};
 pub use options::{
     DEFAULT_DEAD_LETTERS, DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS,
-    GroupCommit, MIN_MAX_BYTES, Options,
+    DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options,
 };
 pub use per_lane::{Appended, Heads, PerLane, SequenceRange};
 pub use reader::Batch;

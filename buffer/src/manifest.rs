@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use penstock_events::{Lane, Sequence};
+use penstock_events::{Lane, Sequence, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::block::Tally;
@@ -33,6 +33,10 @@ pub(crate) struct Generation {
     pub(crate) id: GenerationId,
     /// The first place that is or will be in it.
     pub(crate) first: Sequence,
+    /// When it was made, by this machine's clock.
+    pub(crate) began: Timestamp,
+    /// When it was sealed: nothing in it is younger. While it is active, when it was made.
+    pub(crate) ended: Timestamp,
     /// What is in it. While it is [`Phase::Active`] this is found by looking, not stored.
     pub(crate) extent: Extent,
     pub(crate) phase: Phase,
@@ -88,9 +92,9 @@ impl Manifest {
 }
 
 impl Generation {
-    /// An empty generation that begins at `first`.
-    pub(crate) fn starting_at(id: GenerationId, first: Sequence) -> Self {
-        Self { id, first, extent: Extent::before(first), phase: Phase::Active }
+    /// An empty generation that begins at `first`, made at `began`.
+    pub(crate) fn starting_at(id: GenerationId, first: Sequence, began: Timestamp) -> Self {
+        Self { id, first, began, ended: began, extent: Extent::before(first), phase: Phase::Active }
     }
 
     /// Whether there is nothing in it.
@@ -98,8 +102,9 @@ impl Generation {
         self.extent.last < self.first
     }
 
-    /// The same generation, complete.
-    pub(crate) fn seal(&mut self) {
+    /// The same generation, complete at `now`.
+    pub(crate) fn seal(&mut self, now: Timestamp) {
+        self.ended = now;
         self.phase = Phase::Sealed;
     }
 }
@@ -131,12 +136,14 @@ struct StoredManifest {
 struct StoredGeneration {
     id: u32,
     first: u64,
+    began: i64,
     seal: Option<StoredSeal>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredSeal {
     last: u64,
+    ended: i64,
     stored_bytes: u64,
     tally: Vec<(u8, u64)>,
 }
@@ -194,10 +201,12 @@ fn store_generation(generation: &Generation) -> StoredGeneration {
     StoredGeneration {
         id: generation.id,
         first: generation.first.0,
+        began: generation.began.as_micros(),
         seal: match generation.phase {
             Phase::Active => None,
             Phase::Sealed => Some(StoredSeal {
                 last: extent.last.0,
+                ended: generation.ended.as_micros(),
                 stored_bytes: extent.stored_bytes,
                 tally: extent.tally.iter().map(|(&kind, &count)| (type_code(kind), count)).collect(),
             }),
@@ -207,7 +216,8 @@ fn store_generation(generation: &Generation) -> StoredGeneration {
 
 fn load_generations(stored: Vec<StoredGeneration>) -> Result<Vec<Generation>, InvalidFile> {
     let load = |stored: StoredGeneration| {
-        let mut generation = Generation::starting_at(stored.id, Sequence(stored.first));
+        let began = Timestamp::from_micros(stored.began);
+        let mut generation = Generation::starting_at(stored.id, Sequence(stored.first), began);
         if let Some(seal) = stored.seal {
             let tally = seal.tally.into_iter().map(|(code, count)| Ok((type_of_code(code)?, count)));
             generation.extent = Extent {
@@ -217,7 +227,7 @@ fn load_generations(stored: Vec<StoredGeneration>) -> Result<Vec<Generation>, In
                     .collect::<Result<BTreeMap<_, _>, crate::record::v1::InvalidBody>>()
                     .map_err(|error| InvalidFile::Damaged(error.to_string()))?,
             };
-            generation.seal();
+            generation.seal(Timestamp::from_micros(seal.ended));
         }
         Ok(generation)
     };
@@ -230,11 +240,15 @@ mod tests {
 
     use super::*;
 
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
     fn sealed(id: GenerationId, first: u64, last: u64) -> Generation {
-        let mut generation = Generation::starting_at(id, Sequence(first));
+        let mut generation = Generation::starting_at(id, Sequence(first), at(1));
         let tally = Tally::from([(EventType::TelemetrySampled, last - first + 1)]);
         generation.extent.add(Sequence(last), 1_000, &tally);
-        generation.seal();
+        generation.seal(at(2));
         generation
     }
 
@@ -244,19 +258,19 @@ mod tests {
 
     #[test]
     fn a_manifest_survives_its_file() {
-        let active = Generation::starting_at(9, Sequence(201));
+        let active = Generation::starting_at(9, Sequence(201), at(3));
         let manifest = manifest(vec![sealed(3, 1, 100), sealed(4, 101, 200), active]);
         assert_eq!(decode(&encode(&manifest)).expect("what was encoded"), manifest);
     }
 
     #[test]
     fn what_cannot_be_a_store_is_not_taken_for_one() {
-        let active = || Generation::starting_at(9, Sequence(201));
+        let active = || Generation::starting_at(9, Sequence(201), at(3));
         let wrong = [
             vec![sealed(3, 1, 100)],
             vec![sealed(4, 1, 100), sealed(3, 101, 200), active()],
             vec![sealed(3, 1, 101), sealed(4, 101, 200), active()],
-            vec![active(), Generation::starting_at(10, Sequence(300))],
+            vec![active(), Generation::starting_at(10, Sequence(300), at(3))],
         ];
         for telemetry in wrong {
             let found = decode(&encode(&manifest(telemetry.clone())));
@@ -266,8 +280,11 @@ mod tests {
 
     #[test]
     fn only_complete_generations_up_to_the_place_are_dropped() {
-        let mut manifest =
-            manifest(vec![sealed(1, 1, 10), sealed(2, 11, 20), Generation::starting_at(3, Sequence(21))]);
+        let mut manifest = manifest(vec![
+            sealed(1, 1, 10),
+            sealed(2, 11, 20),
+            Generation::starting_at(3, Sequence(21), at(3)),
+        ]);
         assert!(manifest.drop_through(Lane::Telemetry, Sequence(9)).is_empty());
         assert_eq!(manifest.drop_through(Lane::Telemetry, Sequence(19)).len(), 1);
         assert_eq!(manifest.drop_through(Lane::Telemetry, Sequence(u64::MAX)).len(), 1);

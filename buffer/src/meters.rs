@@ -5,7 +5,7 @@
 //! | `penstock_buffer_appended_events_total` | counter | `lane` | events made durable |
 //! | `penstock_buffer_commits_total` | counter | | commits; events per commit is the one over the other |
 //! | `penstock_buffer_commit_microseconds_total` | counter | | time spent in commits |
-//! | `penstock_buffer_shed_events_total` | counter | | undelivered telemetry given up because the buffer was full |
+//! | `penstock_buffer_given_up_events_total` | counter | `reason`, `type` | undelivered events given up; the reasons are those of `gateway.gap` |
 //! | `penstock_buffer_stored_bytes` | gauge | `lane` | bytes of blocks kept |
 //! | `penstock_buffer_head` | gauge | `lane` | the last durable sequence |
 //! | `penstock_buffer_cursor` | gauge | `destination`, `lane` | the last acknowledged sequence; the head less this is the backlog |
@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics::{counter, gauge};
-use penstock_events::{DestinationName, Lane, Sequence};
+use penstock_events::{DestinationName, GapReason, Lane, Sequence};
 
+use crate::block::Tally;
 use crate::dead::DeadLetterCount;
 use crate::per_lane::{Heads, PerLane};
 
@@ -51,8 +52,11 @@ pub(crate) fn acknowledged(destination: &DestinationName, lane: Lane, through: S
         .set(through.0 as f64);
 }
 
-pub(crate) fn shed(events: u64) {
-    counter!("penstock_buffer_shed_events_total").increment(events);
+pub(crate) fn given_up(reason: GapReason, lost: &Tally) {
+    for (kind, &events) in lost {
+        counter!("penstock_buffer_given_up_events_total", "reason" => reason.as_str(), "type" => kind.as_str())
+            .increment(events);
+    }
 }
 
 pub(crate) fn full(full: bool) {

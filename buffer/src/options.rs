@@ -1,9 +1,12 @@
 //! What the buffer is told when it is opened, with the defaults and the reason for each.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use penstock_events::{DestinationName, GatewayId, Timestamp};
+
+use crate::per_lane::PerLane;
 
 /// Room for a day or more of outage on the smallest disks that gateways have.
 pub const DEFAULT_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -15,6 +18,10 @@ pub const DEFAULT_MAX_DELAY: Duration = Duration::from_millis(50);
 pub const DEFAULT_MAX_EVENTS: usize = 1_000;
 /// A day's worth of the slowest flood: 40 MB, since each takes a block of the file system.
 pub const DEFAULT_DEAD_LETTERS: usize = 10_000;
+/// A day in which what was delivered can be delivered again, for a receiver that lost it.
+pub const DEFAULT_RETAIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Room for the cursors, the dead letters and everybody's logs.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// Below this the buffer would hold less than a few commits.
 pub const MIN_MAX_BYTES: u64 = 64 * 1024;
 /// A generation is at most this part of the whole, so that shedding one gives up little.
@@ -37,13 +44,22 @@ pub struct Options {
     pub max_bytes: u64,
     /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
     pub generation_bytes: u64,
+    /// How long a generation is retained after it was sealed when every destination has it, room permitting.
+    pub retain: Duration,
+    /// How long undelivered events of each lane are kept; for ever by default. Older ones are given up
+    /// and announced, a generation at a time.
+    pub max_age: PerLane<Option<Duration>>,
+    /// With less free space than this on the disk, delivered generations go, then the oldest telemetry.
+    pub min_free_bytes: u64,
     /// How many dead letters each destination may have. A telemetry event without room is given up,
     /// the oldest first; a business event without room holds its lane.
     pub dead_letters: usize,
     /// How appends share commits.
     pub group: GroupCommit,
-    /// The time of the gaps that the buffer announces.
+    /// The time of the gaps that the buffer announces, and what ages are measured by.
     pub clock: fn() -> Timestamp,
+    /// The free bytes of the disk on which a path is.
+    pub free_bytes: fn(&Path) -> io::Result<u64>,
 }
 
 /// How appends share commits. An append that finds the buffer idle is committed at once; those that
@@ -64,7 +80,8 @@ impl Default for GroupCommit {
 
 impl Options {
     /// The defaults for a store of `gateway` at `path`: [`DEFAULT_MAX_BYTES`],
-    /// [`DEFAULT_GENERATION_BYTES`], [`GroupCommit::default`] and the system's clock.
+    /// [`DEFAULT_GENERATION_BYTES`], [`DEFAULT_RETAIN`], [`DEFAULT_MIN_FREE_BYTES`], [`DEFAULT_DEAD_LETTERS`],
+    /// [`GroupCommit::default`] and the system's clock.
     pub fn new(
         path: impl Into<PathBuf>,
         gateway: GatewayId,
@@ -76,9 +93,13 @@ impl Options {
             destinations: destinations.into_iter().collect(),
             max_bytes: DEFAULT_MAX_BYTES,
             generation_bytes: DEFAULT_GENERATION_BYTES,
+            retain: DEFAULT_RETAIN,
+            max_age: PerLane::default(),
+            min_free_bytes: DEFAULT_MIN_FREE_BYTES,
             dead_letters: DEFAULT_DEAD_LETTERS,
             group: GroupCommit::default(),
             clock: system_time,
+            free_bytes: free_bytes_at,
         }
     }
 
@@ -86,11 +107,18 @@ impl Options {
     pub(crate) fn limits(&self) -> Limits {
         let generation_bytes = self.generation_bytes.clamp(1, self.max_bytes / GENERATIONS_PER_BUFFER);
         let business_bytes = self.max_bytes - RESERVED_GENERATIONS * generation_bytes;
-        Limits { max_bytes: self.max_bytes, generation_bytes, business_bytes }
+        Limits {
+            max_bytes: self.max_bytes,
+            generation_bytes,
+            business_bytes,
+            retain: self.retain,
+            max_age: self.max_age,
+            min_free_bytes: self.min_free_bytes,
+        }
     }
 }
 
-/// When to roll, to shed and to wait, in bytes of stored blocks.
+/// When to roll, to delete, to give up and to wait. Sizes are those of stored blocks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Limits {
     /// Above this, telemetry is shed.
@@ -99,6 +127,18 @@ pub(crate) struct Limits {
     pub(crate) generation_bytes: u64,
     /// From here on, appends wait until the business lane is delivered.
     pub(crate) business_bytes: u64,
+    /// How long what is delivered stays.
+    pub(crate) retain: Duration,
+    /// How long what is not delivered stays.
+    pub(crate) max_age: PerLane<Option<Duration>>,
+    /// How much of the disk is left free.
+    pub(crate) min_free_bytes: u64,
+}
+
+/// What an ordinary user may still write (POSIX, `statvfs`: `f_bavail`).
+fn free_bytes_at(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 fn system_time() -> Timestamp {

@@ -19,7 +19,7 @@ use crate::generation::{Database, Fault, delete};
 use crate::manifest::{self, Manifest};
 use crate::options::{MIN_MAX_BYTES, Options};
 use crate::per_lane::{Heads, PerLane};
-use crate::writer::add_generation;
+use crate::writer::{Start, add_generation};
 
 /// A store that was found or made, and put right.
 pub(crate) struct Recovered {
@@ -44,11 +44,18 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let stored_cursors = load_cursors(&directory)?;
     delete_unlisted(&directory, &manifest)?;
 
-    let furthest = |lane| stored_cursors.as_ref().map_or(Sequence::ZERO, |cursors| cursors.furthest(lane));
-    let business = open_lane(&directory, &mut manifest, Lane::Business, furthest(Lane::Business))?;
+    let now = (options.clock)();
+    let behind_delivered = |lane| {
+        let furthest = stored_cursors.as_ref().map_or(Sequence::ZERO, |cursors| cursors.furthest(lane));
+        Start { lane, first: furthest.next(), at: now }
+    };
+    let business = open_lane(&directory, &mut manifest, behind_delivered(Lane::Business))?;
     let at_business = |fault| fault_at(directory.root(), fault);
-    finish_shedding(&directory, &mut manifest, business.database.shed_through().map_err(at_business)?)?;
-    let telemetry = open_lane(&directory, &mut manifest, Lane::Telemetry, furthest(Lane::Telemetry))?;
+    for lane in Lane::ALL {
+        let through = business.database.shed_through(lane).map_err(at_business)?;
+        finish_shedding(&directory, &mut manifest, lane, through)?;
+    }
+    let telemetry = open_lane(&directory, &mut manifest, behind_delivered(Lane::Telemetry))?;
 
     let heads = PerLane { business: business.head, telemetry: telemetry.head };
     let cursors = place_cursors(options, stored_cursors, heads);
@@ -118,14 +125,10 @@ struct OpenLane {
 
 /// Opens a lane's active generation, or makes its first, and finds where the lane ends.
 ///
-/// `furthest` is the furthest that any destination acknowledged. A lane that ends before that has
-/// lost its end; it goes on behind it, so that no place is used for two events.
-fn open_lane(
-    directory: &Directory,
-    manifest: &mut Manifest,
-    lane: Lane,
-    furthest: Sequence,
-) -> Result<OpenLane, OpenError> {
+/// The lane goes on at `start` at the earliest, behind what any destination acknowledged. One that ends before
+/// that has lost its end, and no place is used for two events.
+fn open_lane(directory: &Directory, manifest: &mut Manifest, start: Start) -> Result<OpenLane, OpenError> {
+    let Start { lane, .. } = start;
     let mut state = BTreeMap::new();
     let mut head = Sequence::ZERO;
     let mut opened = None;
@@ -145,13 +148,15 @@ fn open_lane(
         opened = Some(Arc::new(database));
     }
     let database = match opened {
-        Some(database) if head >= furthest => database,
+        Some(database) if head.next() >= start.first => database,
         found => {
+            let start = Start { first: start.first.max(head.next()), ..start };
+            let end = Sequence(start.first.0 - 1);
             if found.is_some() {
-                tracing::error!(%lane, %head, acknowledged = %furthest, "the lane lost its end after it was delivered");
+                tracing::error!(%lane, %head, acknowledged = %end, "the lane lost its end after it was delivered");
             }
-            head = head.max(furthest);
-            let (id, made) = add_generation(directory, manifest, lane, head.next(), &state)
+            head = end;
+            let (id, made) = add_generation(directory, manifest, start, &state)
                 .map_err(|fault| fault_at(directory.root(), fault))?;
             tracing::debug!(%lane, generation = id, "started a generation");
             made
@@ -160,20 +165,21 @@ fn open_lane(
     Ok(OpenLane { database, head, state })
 }
 
-/// Deletes the telemetry whose loss was announced before a crash.
+/// Deletes what was announced as lost before a crash.
 fn finish_shedding(
     directory: &Directory,
     manifest: &mut Manifest,
+    lane: Lane,
     through: Option<Sequence>,
 ) -> Result<(), OpenError> {
-    let dropped = manifest.drop_through(Lane::Telemetry, through.unwrap_or_default());
+    let dropped = manifest.drop_through(lane, through.unwrap_or_default());
     if dropped.is_empty() {
         return Ok(());
     }
     let path = directory.manifest();
     manifest::save(&path, manifest).map_err(|error| OpenError::Io { path, error })?;
     for generation in dropped {
-        delete(&directory.generation(Lane::Telemetry, generation.id));
+        delete(&directory.generation(lane, generation.id));
     }
     Ok(())
 }

@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) dead: Letterbox,
     /// Moves when there is something to deliver again beside the lanes.
     pub(crate) errands: watch::Sender<u64>,
+    /// Up to where an operator wants nothing of each lane retained that every destination has.
+    pub(crate) purged: Mutex<PerLane<Sequence>>,
     pub(crate) shelf: Shelf,
     pub(crate) decoded: Mutex<VecDeque<DecodedBlock>>,
 }

@@ -2,18 +2,21 @@
 //! keeps the cursors' file and the size in bounds.
 //!
 //! [`commit`] is the way of one group until sled has written it, [`pipeline`] from there until it is
-//! durable; [`retention`] is what is deleted, when and why.
+//! durable; [`policy`] says what is deleted, when and why, and [`retention`] does it.
 
 mod commit;
 mod pipeline;
+mod policy;
 mod retention;
 
-pub(crate) use commit::add_generation;
+pub(crate) use commit::{Start, add_generation};
 use pipeline::Flushed;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use retention::Loss;
+pub(crate) use retention::{DiskWatch, Loss};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -34,6 +37,9 @@ use crate::shared::{Saved, Shared, lock};
 
 /// How long an acknowledgement may be in memory only. A crash costs at most this much repeated delivery.
 const CURSOR_DELAY: Duration = Duration::from_millis(100);
+
+/// How often an idle writer looks for what has become too old and for a disk that fills.
+const HOUSE_EVERY: Duration = Duration::from_secs(1);
 
 /// What reaches the writer.
 pub(crate) enum Work {
@@ -60,6 +66,8 @@ pub(crate) struct Writer {
     pub(crate) limits: Limits,
     pub(crate) gateway: GatewayId,
     pub(crate) clock: fn() -> Timestamp,
+    pub(crate) free_bytes_of: fn(&Path) -> io::Result<u64>,
+    pub(crate) disk: DiskWatch,
     /// The generations that grow; the last of each lane in the catalog.
     pub(crate) active: PerLane<Arc<Database>>,
     /// What is in them, with what the pipeline has: the catalog follows as it becomes durable.
@@ -77,19 +85,19 @@ impl Writer {
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
         // Groups that wait for room; the intake lets no more than two get here.
         let mut held: VecDeque<Group> = VecDeque::new();
-        let mut cursors_due: Option<Instant> = None;
+        let mut house_due = Instant::now() + HOUSE_EVERY;
         loop {
-            match next(work, cursors_due) {
+            match next(work, house_due) {
                 Some(Work::Group(group)) => held.push_back(group),
                 Some(Work::Nudge) => {
-                    cursors_due.get_or_insert_with(|| Instant::now() + CURSOR_DELAY);
+                    house_due = house_due.min(Instant::now() + CURSOR_DELAY);
                 }
                 Some(Work::Announce(announcement)) => self.serve_announcement(announcement),
                 Some(Work::Close) => break,
                 None => {}
             }
-            if cursors_due.is_some_and(|due| self.must_wait() || due <= Instant::now()) {
-                cursors_due = None;
+            if self.must_wait() || house_due <= Instant::now() {
+                house_due = Instant::now() + HOUSE_EVERY;
                 self.attempt(Self::keep_house);
                 self.note_fullness();
             }
@@ -105,7 +113,7 @@ impl Writer {
     /// Makes room for a group and commits it, or refuses it. It is answered once it is durable.
     fn serve(&mut self, group: Group) {
         let Group { shares, blocks, state } = group;
-        let lanes = commit::Lanes { blocks, state, shed_through: None };
+        let lanes = commit::Lanes { blocks, state, shed_through: PerLane::default() };
         let placed = match self.refusal() {
             Some(refusal) => Err(refusal),
             None => self
@@ -126,7 +134,9 @@ impl Writer {
     fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
         let announced = match self.shared.failure.get() {
             Some(reason) => Err(reason.clone()),
-            None => self.announce(losses, None).map_err(|fault| self.shared.fail_append(&fault).to_string()),
+            None => self
+                .announce(losses, PerLane::default())
+                .map_err(|fault| self.shared.fail_append(&fault).to_string()),
         };
         // Who no longer waits has nothing to decide.
         drop(answer.send(announced));
@@ -163,16 +173,13 @@ impl Writer {
         meters::full(full);
     }
 
-    /// Deletes what is no longer needed, and what is no longer affordable when `bytes` are added.
-    fn make_room(&mut self, bytes: u64) -> Result<(), Fault> {
-        if self.has_delivered_generations() {
-            self.keep_house()?;
-        }
-        self.shed_overflow(bytes)
+    /// Makes the cursors durable, then deletes what need not be kept.
+    fn keep_house(&mut self) -> Result<(), Fault> {
+        self.save_cursors()?;
+        self.make_room(PerLane::default())
     }
 
-    /// Makes the cursors durable, then deletes what every destination has.
-    fn keep_house(&mut self) -> Result<(), Fault> {
+    fn save_cursors(&mut self) -> Result<(), Fault> {
         let unsaved = {
             let mut live = lock(&self.shared.cursors);
             match std::mem::replace(&mut live.saved, Saved::Yes) {
@@ -183,7 +190,7 @@ impl Writer {
         if let Some(unsaved) = unsaved {
             cursors::save(&self.shared.directory.cursors(), &unsaved)?;
         }
-        self.trim()
+        Ok(())
     }
 
     fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) {
@@ -196,8 +203,7 @@ impl Writer {
 }
 
 /// Waits for work, but not past `due`.
-fn next(work: &Receiver<Work>, due: Option<Instant>) -> Option<Work> {
-    let Some(due) = due else { return Some(work.recv().unwrap_or(Work::Close)) };
+fn next(work: &Receiver<Work>, due: Instant) -> Option<Work> {
     match work.recv_timeout(due.saturating_duration_since(Instant::now())) {
         Ok(work) => Some(work),
         Err(RecvTimeoutError::Timeout) => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use penstock_events::normalizer::StateChange;
-use penstock_events::{Lane, Sequence};
+use penstock_events::{Lane, Sequence, Timestamp};
 
 use super::Writer;
 use super::pipeline::Flushed;
@@ -21,13 +21,13 @@ use crate::shared::lock;
 pub(super) struct Lanes {
     pub(super) blocks: PerLane<Vec<PackedBlock>>,
     pub(super) state: Vec<StateChange>,
-    pub(super) shed_through: Option<Sequence>,
+    pub(super) shed_through: PerLane<Option<Sequence>>,
 }
 
 impl Lanes {
-    /// How many bytes of blocks it may add to the store.
-    pub(super) fn bytes_bound(&self) -> u64 {
-        Lane::ALL.into_iter().flat_map(|lane| &self.blocks[lane]).map(PackedBlock::bytes_bound).sum()
+    /// How many bytes of blocks it may add to each lane.
+    pub(super) fn bytes_bound(&self) -> PerLane<u64> {
+        PerLane::from_fn(|lane| self.blocks[lane].iter().map(PackedBlock::bytes_bound).sum())
     }
 }
 
@@ -72,7 +72,8 @@ impl Writer {
             Lane::Business => &self.state,
             Lane::Telemetry => &BTreeMap::new(),
         };
-        let (id, database) = add_generation(&self.shared.directory, &mut manifest, lane, first, state)?;
+        let start = Start { lane, first, at: (self.clock)() };
+        let (id, database) = add_generation(&self.shared.directory, &mut manifest, start, state)?;
         *lock(&self.shared.catalog) = manifest;
         self.shared.shelf.put(lane, id, Arc::clone(&database));
         self.active[lane] = database;
@@ -87,12 +88,19 @@ impl Writer {
     }
 }
 
-/// Adds an empty active generation to `lane`, durable with `state` in it before the manifest lists it.
+/// Where a generation begins, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) lane: Lane,
+    pub(crate) first: Sequence,
+    pub(crate) at: Timestamp,
+}
+
+/// Adds an empty active generation to a lane, durable with `state` in it before the manifest lists it.
 pub(crate) fn add_generation(
     directory: &crate::directory::Directory,
     manifest: &mut Manifest,
-    lane: Lane,
-    first: Sequence,
+    Start { lane, first, at }: Start,
     state: &BTreeMap<String, Vec<u8>>,
 ) -> Result<(manifest::GenerationId, Arc<Database>), Fault> {
     let generations = &mut manifest.lanes[lane];
@@ -104,9 +112,9 @@ pub(crate) fn add_generation(
         database.sync()?;
     }
     if let Some(last) = generations.last_mut() {
-        last.seal();
+        last.seal(at);
     }
-    generations.push(Generation::starting_at(id, first));
+    generations.push(Generation::starting_at(id, first, at));
     manifest::save(&directory.manifest(), manifest)?;
     Ok((id, Arc::new(database)))
 }

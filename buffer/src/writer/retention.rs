@@ -1,20 +1,21 @@
-//! What leaves the store: generations that every destination has, and the oldest telemetry when the
-//! store is full.
+//! What leaves the store: carries out what the [`super::policy`] decides, one step after the other.
 //!
-//! Shedding goes in four steps, and a crash between any two of them repeats none:
+//! Giving up goes in four steps, and a crash between any two of them repeats none:
 //!
-//! 1. the gap is committed to the business lane, in one batch with the mark that telemetry up to its
+//! 1. the gap is committed to the business lane, in one batch with the mark that the lane up to its
 //!    end is given up;
 //! 2. the manifest forgets the generation;
 //! 3. its directory is deleted;
 //! 4. (at the next start) generations that the mark covers or the manifest does not list are deleted.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use penstock_events::{AssetPath, Event, Fact, GapReason, Lane, Quality, Sequence};
 
 use super::Writer;
 use super::commit::{Lanes, tally_after};
+use super::policy::{Step, View};
 use crate::block::Tally;
 use crate::generation::Fault;
 use crate::manifest::{self, Generation, Phase};
@@ -22,22 +23,78 @@ use crate::meters;
 use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::lock;
 
+/// A disk takes a moment to give back what is deleted: that is awaited before more is given up.
+const DISK_SETTLES_WITHIN: Duration = Duration::from_secs(1);
+
+/// What is known of the disk's free space.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskWatch {
+    /// When something was deleted for want of it.
+    acted: Option<Instant>,
+    /// Whether it was said that nothing is left to delete.
+    has_complained: bool,
+}
+
 impl Writer {
-    /// Whether there are generations that every destination has.
-    pub(super) fn has_delivered_generations(&self) -> bool {
-        Lane::ALL.into_iter().any(|lane| self.has_sealed_through(lane, self.delivered(lane)))
+    /// Brings the store to what its limits want, with room for `coming_bytes`.
+    pub(super) fn make_room(&mut self, coming_bytes: PerLane<u64>) -> Result<(), Fault> {
+        loop {
+            let free_bytes = self.free_bytes();
+            let (step, is_scarce) = {
+                let catalog = lock(&self.shared.catalog);
+                let stored_bytes =
+                    PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes);
+                let view = View {
+                    catalog: &catalog,
+                    stored_bytes,
+                    coming_bytes,
+                    delivered: PerLane::from_fn(|lane| self.delivered(lane)),
+                    purged: *lock(&self.shared.purged),
+                    now: (self.clock)(),
+                    free_bytes,
+                };
+                (view.next_step(&self.limits), view.is_scarce(&self.limits))
+            };
+            self.note_scarcity(free_bytes, is_scarce && step.is_none());
+            let Some(step) = step else { return Ok(()) };
+            if is_scarce {
+                self.disk.acted = Some(Instant::now());
+            }
+            match step {
+                Step::Delete(lane, through) => {
+                    // What is delivered is known to be so before it is gone.
+                    self.save_cursors()?;
+                    self.drop_generations(lane, through)?;
+                }
+                Step::GiveUp(lane, reason) => self.give_up_oldest(lane, reason)?,
+                Step::Roll(lane) => self.roll(lane)?,
+            }
+        }
     }
 
-    /// Whether a sealed generation of `lane` ends at or before `through`.
-    fn has_sealed_through(&self, lane: Lane, through: Sequence) -> bool {
-        let catalog = lock(&self.shared.catalog);
-        let oldest = catalog.lanes[lane].first();
-        oldest.is_some_and(|oldest| oldest.phase == Phase::Sealed && oldest.extent.last <= through)
+    /// The free bytes of the disk, unless what was just deleted may still come back to it.
+    fn free_bytes(&self) -> Option<u64> {
+        if self.disk.acted.is_some_and(|acted| acted.elapsed() < DISK_SETTLES_WITHIN) {
+            return None;
+        }
+        // A disk that does not say has whatever it has: running out of it is noticed by writing.
+        (self.free_bytes_of)(self.shared.directory.root()).ok()
     }
 
-    /// Deletes the generations that every destination has.
-    pub(super) fn trim(&mut self) -> Result<(), Fault> {
-        Lane::ALL.into_iter().try_for_each(|lane| self.drop_generations(lane, self.delivered(lane)))
+    fn note_scarcity(&mut self, free_bytes: Option<u64>, is_stuck: bool) {
+        let Some(free_bytes) = free_bytes else { return };
+        if is_stuck && !self.disk.has_complained {
+            tracing::error!(
+                free_bytes,
+                min_free_bytes = self.limits.min_free_bytes,
+                "the disk is nearly full, and the buffer has nothing left that it may delete: free some space"
+            );
+        } else if !is_stuck && self.disk.has_complained && free_bytes >= self.limits.min_free_bytes {
+            tracing::info!(free_bytes, "the disk has room again");
+        } else if !is_stuck {
+            return;
+        }
+        self.disk.has_complained = is_stuck;
     }
 
     /// Up to where every destination has `lane`; without destinations, all of it.
@@ -45,67 +102,59 @@ impl Writer {
         self.shared.slowest(lane).unwrap_or(Sequence(u64::MAX))
     }
 
-    /// Gives up the oldest telemetry until the store has room for `bytes` within its size, or no telemetry is left.
-    pub(super) fn shed_overflow(&mut self, bytes: u64) -> Result<(), Fault> {
-        loop {
-            let PerLane { business, telemetry } = self.stored_bytes();
-            if business + telemetry + bytes <= self.limits.max_bytes || telemetry == 0 {
-                return Ok(());
-            }
-            self.shed_oldest()?;
-        }
-    }
-
-    fn shed_oldest(&mut self) -> Result<(), Fault> {
-        let victim = self.oldest_telemetry()?;
+    fn give_up_oldest(&mut self, lane: Lane, reason: GapReason) -> Result<(), Fault> {
+        let victim = self.oldest(lane)?;
         let through = victim.extent.last;
-        if let Some(gap) = self.gap_left_by(&victim)? {
-            let lost: u64 = gap.lost.values().sum();
+        if let Some(gap) = self.gap_left_by(lane, &victim)? {
+            let events: u64 = gap.lost.values().sum();
             tracing::warn!(
-                first = %gap.first, last = %through, lost,
-                "the buffer is full; undelivered telemetry was given up"
+                %lane, first = %gap.first, last = %through, events, reason = reason.as_str(),
+                "undelivered events were given up"
             );
             let places = SequenceRange { first: gap.first, last: through };
-            let loss = Loss { lane: Lane::Telemetry, places, reason: GapReason::BufferFull, lost: gap.lost };
-            self.announce(vec![loss], Some(through))?;
-            self.shared.shed_events.fetch_add(lost, Ordering::Relaxed);
-            meters::shed(lost);
+            let mut shed_through = PerLane::default();
+            shed_through[lane] = Some(through);
+            self.announce(vec![Loss { lane, places, reason, lost: gap.lost }], shed_through)?;
+            self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
         }
-        self.drop_generations(Lane::Telemetry, through)
+        self.drop_generations(lane, through)
     }
 
-    /// The oldest generation of telemetry, complete.
-    fn oldest_telemetry(&mut self) -> Result<Generation, Fault> {
-        let oldest = |writer: &Self| lock(&writer.shared.catalog).lanes.telemetry.first().cloned();
+    /// The oldest generation of `lane`, complete.
+    fn oldest(&mut self, lane: Lane) -> Result<Generation, Fault> {
+        let oldest = |writer: &Self| lock(&writer.shared.catalog).lanes[lane].first().cloned();
         let found = oldest(self).expect("every lane has an active generation");
         if found.phase == Phase::Sealed {
             return Ok(found);
         }
-        self.roll(Lane::Telemetry)?;
+        self.roll(lane)?;
         Ok(oldest(self).expect("the generation that was just sealed"))
     }
 
     /// The hole that `victim` leaves for the slowest destination, if it leaves one.
-    fn gap_left_by(&self, victim: &Generation) -> Result<Option<Gap>, Fault> {
-        let Some(slowest) = self.shared.slowest(Lane::Telemetry) else { return Ok(None) };
+    fn gap_left_by(&self, lane: Lane, victim: &Generation) -> Result<Option<Gap>, Fault> {
+        let Some(slowest) = self.shared.slowest(lane) else { return Ok(None) };
         if victim.extent.last <= slowest || victim.is_empty() {
             return Ok(None);
         }
         if slowest < victim.first {
             return Ok(Some(Gap { first: victim.first, lost: victim.extent.tally.clone() }));
         }
-        let database = self.shared.open_generation(Lane::Telemetry, victim.id)?;
+        let database = self.shared.open_generation(lane, victim.id)?;
         let database = database.expect("only this thread takes generations out of the catalog");
         let lost = tally_after(&database, &victim.extent, slowest)?;
         Ok(Some(Gap { first: slowest.next(), lost }))
     }
 
-    /// Makes the gaps durable, with the mark that makes a deletion of telemetry certain.
+    /// Makes the gaps durable, with the marks that make a deletion certain.
     pub(super) fn announce(
         &mut self,
         losses: Vec<Loss>,
-        shed_through: Option<Sequence>,
+        shed_through: PerLane<Option<Sequence>>,
     ) -> Result<(), Fault> {
+        for Loss { reason, lost, .. } in &losses {
+            meters::given_up(*reason, lost);
+        }
         let now = (self.clock)();
         let gap = |Loss { lane, places, reason, lost }: Loss| Event {
             asset: AssetPath::of_gateway(&self.gateway),
@@ -131,9 +180,6 @@ impl Writer {
     /// Deletes the sealed generations of `lane` that end at or before `through`: from the manifest
     /// first, then from the disk.
     fn drop_generations(&self, lane: Lane, through: Sequence) -> Result<(), Fault> {
-        if !self.has_sealed_through(lane, through) {
-            return Ok(());
-        }
         self.pipeline.settle()?;
         let mut manifest = lock(&self.shared.catalog).clone();
         let dropped = manifest.drop_through(lane, through);

@@ -75,6 +75,8 @@ impl Disk {
 pub(crate) fn options(path: &Path, destinations: &[&str]) -> Options {
     let gateway = "edge-01".parse().expect("a name");
     let mut options = Options::new(path, gateway, destinations.iter().map(|name| destination(name)));
+    options.retain = Duration::ZERO;
+    options.min_free_bytes = 0;
     options.clock = || Timestamp::from_micros(77);
     options
 }

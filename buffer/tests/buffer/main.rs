@@ -7,3 +7,4 @@ mod fixture;
 mod model;
 mod opening;
 mod order;
+mod retention;
