@@ -167,6 +167,11 @@ impl PackedBlock {
         &self.tally
     }
 
+    /// The earliest and the latest `time` of its events.
+    pub(crate) fn times(&self) -> (Timestamp, Timestamp) {
+        self.times
+    }
+
     /// The bytes to store, with the first event at `first`.
     pub(crate) fn stamp(&self, first: Sequence) -> Vec<u8> {
         let header = StoredHeader {

@@ -24,7 +24,8 @@ use crate::reader::Batch;
 use crate::record::{self, MAX_EVENT_BYTES};
 use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
-use crate::status::Status;
+use crate::status::{GenerationInfo, Status};
+use crate::verify::{Verification, VerifyError};
 use crate::writer::{Announcement, DiskWatch, Loss, Pipeline, Work, Writer};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
@@ -224,6 +225,26 @@ impl Buffer {
     /// What is in the buffer, and who still needs it.
     pub fn status(&self) -> Status {
         self.core.shared.status()
+    }
+
+    /// The generations of `lane`, the oldest first, from memory.
+    pub fn generations(&self, lane: Lane) -> Vec<GenerationInfo> {
+        self.core.shared.generations(lane)
+    }
+
+    /// Reads all of one generation, checks it, and tells what is wrong. `progress` is told how many
+    /// events were read so far, after each block. Blocks on disk: not for an async worker.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Unknown`] when there is no such generation.
+    pub fn verify_generation(
+        &self,
+        lane: Lane,
+        number: u32,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Verification, VerifyError> {
+        self.core.shared.verify_generation(lane, number, &mut progress)
     }
 
     /// Commits what is queued, makes the cursors durable and releases the directory. Appends that wait

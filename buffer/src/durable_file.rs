@@ -52,6 +52,11 @@ pub(crate) fn put(path: &Path, kind: &Kind, payload: &[u8]) -> io::Result<()> {
 
 /// The payload of the file at `path`; `None` when there is no such file.
 pub(crate) fn read(path: &Path, kind: &Kind) -> Result<Option<Vec<u8>>, InvalidFile> {
+    Ok(read_versioned(path, kind)?.map(|(_, payload)| payload))
+}
+
+/// Like [`read`], with the version of the payload's format.
+pub(crate) fn read_versioned(path: &Path, kind: &Kind) -> Result<Option<(u16, Vec<u8>)>, InvalidFile> {
     let bytes = match fs::metadata(path) {
         Ok(found) if found.len() > MAX_FILE_BYTES => {
             return Err(InvalidFile::Damaged(format!("it has {} bytes", found.len())));
@@ -60,7 +65,7 @@ pub(crate) fn read(path: &Path, kind: &Kind) -> Result<Option<Vec<u8>>, InvalidF
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    unseal(kind, &bytes).map(|payload| Some(payload.to_vec()))
+    unseal(kind, &bytes).map(|(version, payload)| Some((version, payload.to_vec())))
 }
 
 /// Makes the entries of the directory at `path` durable.
@@ -79,8 +84,8 @@ fn seal(kind: &Kind, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The payload of a file's bytes.
-pub(crate) fn unseal<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<&'a [u8], InvalidFile> {
+/// The format's version and the payload of a file's bytes.
+pub(crate) fn unseal<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<(u16, &'a [u8]), InvalidFile> {
     let damaged = |what: &str| InvalidFile::Damaged(what.to_owned());
     let (envelope, rest) =
         bytes.split_first_chunk::<ENVELOPE_BYTES>().ok_or_else(|| damaged("it is too short"))?;
@@ -96,7 +101,7 @@ pub(crate) fn unseal<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<&'a [u8], Inval
     match u16::from_le_bytes(*version) {
         found if found > kind.version => Err(InvalidFile::NewerFormat { found, supported: kind.version }),
         0 => Err(damaged("its version is 0")),
-        _ => Ok(payload),
+        version => Ok((version, payload)),
     }
 }
 
@@ -140,6 +145,6 @@ mod tests {
         let refused = unseal(&KIND, &newer);
         assert!(matches!(refused, Err(InvalidFile::NewerFormat { found: 3, supported: 2 })));
         let older = seal(&Kind { version: 1, ..KIND }, b"old");
-        assert_eq!(unseal(&KIND, &older).expect("understood"), b"old");
+        assert_eq!(unseal(&KIND, &older).expect("understood"), (1, &b"old"[..]));
     }
 }

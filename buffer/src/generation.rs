@@ -98,6 +98,22 @@ impl Writes {
     }
 }
 
+/// A block as it is stored, not yet looked at.
+pub(crate) struct Stored {
+    /// Where its key says that it begins.
+    pub(crate) first: Sequence,
+    pub(crate) bytes: sled::IVec,
+}
+
+impl Stored {
+    /// Decodes all of it: its header.
+    pub(crate) fn unpack(&self) -> Result<Header, Fault> {
+        let first = self.first;
+        let unpacked = contain(|| block::unpack(&self.bytes).map_err(|error| Fault::Block { first, error }))?;
+        Ok(unpacked.0)
+    }
+}
+
 /// An open generation.
 pub(crate) struct Database {
     directory: PathBuf,
@@ -188,6 +204,17 @@ impl Database {
         covering(sequence, first, unpacked.0.last).map(|()| unpacked)
     }
 
+    /// The first block whose key is at or after `place`.
+    pub(crate) fn stored_block_from(&self, place: Sequence) -> Result<Option<Stored>, Fault> {
+        let from = Key::Block(place).to_bytes();
+        match contain(|| Ok(self.db().range(from..).next().transpose()?))? {
+            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
+                Ok(Some(Stored { first: first_of(&key)?, bytes }))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
     /// The header of the block that holds `sequence`; its events are not looked at.
     pub(crate) fn header_with(&self, sequence: Sequence) -> Result<Header, Fault> {
         let (first, bytes) = self.stored_block_with(sequence)?;
@@ -206,7 +233,7 @@ impl Database {
                 if first != extent.last.next() || header.first != first {
                     return Err(Fault::Missing(extent.last.next()));
                 }
-                extent.add(header.last, bytes.len() as u64, &header.tally);
+                extent.add(header.last, bytes.len() as u64, &header.tally, header.times);
             }
             Ok(())
         })?;

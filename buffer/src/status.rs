@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use penstock_events::{DestinationName, Lane, Sequence};
+use penstock_events::{DestinationName, Lane, Sequence, Timestamp};
 use serde::Serialize;
 
-use crate::per_lane::PerLane;
+use crate::manifest::{Generation, Phase};
+use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::{Shared, lock};
 
 /// What is in the buffer, and who still needs it.
@@ -58,7 +59,55 @@ pub struct DestinationStatus {
     pub backlog: u64,
 }
 
+/// A generation: what is stored, sealed and deleted as one.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct GenerationInfo {
+    /// Its lane.
+    pub lane: Lane,
+    /// Its number, which no other generation of the lane ever has: its directory's name.
+    pub number: u32,
+    /// The places in it; `None` while it is empty.
+    pub places: Option<SequenceRange>,
+    /// How many events it holds: fewer than `places` says where damage took some.
+    pub events: u64,
+    /// The bytes of its blocks.
+    pub stored_bytes: u64,
+    /// The earliest `time` of its events; `None` while it is empty, and where an older version did not note it.
+    pub earliest: Option<Timestamp>,
+    /// The latest `time` of its events.
+    pub latest: Option<Timestamp>,
+    /// Whether it is complete. The others, the last of each lane, take the appends.
+    pub sealed: bool,
+    /// Whether every configured destination has acknowledged all of it.
+    pub delivered: bool,
+    /// Places that damage took, and that were announced as lost.
+    pub holes: Vec<SequenceRange>,
+}
+
 impl Shared {
+    /// The generations of `lane`, the oldest first.
+    pub(crate) fn generations(&self, lane: Lane) -> Vec<GenerationInfo> {
+        let listed = lock(&self.catalog).lanes[lane].clone();
+        listed.iter().map(|generation| self.generation_info(lane, generation)).collect()
+    }
+
+    pub(crate) fn generation_info(&self, lane: Lane, generation: &Generation) -> GenerationInfo {
+        let Generation { id, first, extent, phase, .. } = generation;
+        let places = (!generation.is_empty()).then_some(SequenceRange { first: *first, last: extent.last });
+        GenerationInfo {
+            lane,
+            number: *id,
+            places,
+            events: extent.events(),
+            stored_bytes: extent.stored_bytes,
+            earliest: extent.times.map(|(earliest, _)| earliest),
+            latest: extent.times.map(|(_, latest)| latest),
+            sealed: *phase == Phase::Sealed,
+            delivered: self.slowest(lane).is_none_or(|slowest| extent.last <= slowest),
+            holes: extent.holes.clone(),
+        }
+    }
+
     /// What is in the buffer, and who still needs it.
     pub(crate) fn status(&self) -> Status {
         let lanes = {

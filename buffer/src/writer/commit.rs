@@ -58,7 +58,7 @@ impl Writer {
 
         self.state.extend(state.into_iter().map(|change| (change.key, change.value)));
         for lane in Lane::ALL {
-            self.placed[lane].add(grown[lane].last, grown[lane].stored_bytes, &grown[lane].tally);
+            self.placed[lane].append(&grown[lane]);
         }
         Ok(Flushed { touched, before, grown, shares: Vec::new(), started })
     }
@@ -104,7 +104,7 @@ pub(crate) fn add_generation(
     state: &BTreeMap<String, Vec<u8>>,
 ) -> Result<(manifest::GenerationId, Arc<Database>), Fault> {
     let generations = &mut manifest.lanes[lane];
-    let id = generations.last().map_or(1, |last| last.id + 1);
+    let id = generations.iter().map(|generation| generation.id).max().unwrap_or_default() + 1;
     let database = Database::create(&directory.generation(lane, id))?;
     if !state.is_empty() {
         let state = state.iter().map(|(key, value)| StateChange { key: key.clone(), value: value.clone() });
@@ -138,7 +138,8 @@ fn stamp(blocks: &[PackedBlock], extent: &mut Extent) -> Writes {
     for block in blocks {
         let first = extent.last.next();
         let bytes = block.stamp(first);
-        extent.add(Sequence(extent.last.0 + block.count()), bytes.len() as u64, block.tally());
+        let last = Sequence(extent.last.0 + block.count());
+        extent.add(last, bytes.len() as u64, block.tally(), block.times());
         stamped.push((first, bytes));
     }
     Writes { blocks: stamped, ..Writes::default() }

@@ -38,7 +38,7 @@ pub(super) struct Flushed {
 }
 
 enum Step {
-    Sync(Flushed),
+    Sync(Box<Flushed>),
     /// Say whether everything before this is durable.
     Settle(SyncSender<bool>),
 }
@@ -73,7 +73,11 @@ impl Pipeline {
     /// Hands a commit on. It is answered here, by whatever comes of it.
     pub(super) fn sync(&self, flushed: Flushed) -> Result<(), Fault> {
         // Dropped with the channel, its callers learn of the failure from their tickets.
-        self.steps.as_ref().ok_or(Fault::Stopped)?.send(Step::Sync(flushed)).map_err(|_| Fault::Stopped)
+        self.steps
+            .as_ref()
+            .ok_or(Fault::Stopped)?
+            .send(Step::Sync(Box::new(flushed)))
+            .map_err(|_| Fault::Stopped)
     }
 
     /// Waits until all that was handed on is durable, visible and answered.
@@ -162,7 +166,7 @@ fn sync_each(shared: &Shared, disk: &Pair, steps: &Receiver<Step>) {
                     broken = Some(shared.fail_append(&fault));
                 }
                 match &broken {
-                    None => publish(shared, flushed),
+                    None => publish(shared, *flushed),
                     Some(error) => refuse(flushed.shares, error),
                 }
             }
@@ -177,7 +181,7 @@ fn publish(shared: &Shared, flushed: Flushed) {
         let mut catalog = lock(&shared.catalog);
         for lane in Lane::ALL {
             let active = catalog.lanes[lane].last_mut().expect("every lane has an active generation");
-            active.extent.add(grown[lane].last, grown[lane].stored_bytes, &grown[lane].tally);
+            active.extent.append(&grown[lane]);
         }
         PerLane::from_fn(|lane| catalog.stored_bytes(lane))
     };

@@ -151,7 +151,8 @@ mod tests {
             let first = 10 * at as u64 + 1;
             let id = u32::try_from(at).expect("a few") + 1;
             let mut generation = Generation::starting_at(id, Sequence(first), began);
-            generation.extent.add(Sequence(first + 9), GENERATION_BYTES, &crate::block::Tally::new());
+            let times = (began, began);
+            generation.extent.add(Sequence(first + 9), GENERATION_BYTES, &crate::block::Tally::new(), times);
             if let Some(&ended) = ended.get(at) {
                 generation.seal(hour(ended));
                 began = hour(ended);

@@ -4,6 +4,7 @@ mod bounds;
 mod dead_letters;
 mod durability;
 mod fixture;
+mod inspection;
 mod model;
 mod opening;
 mod order;
