@@ -215,6 +215,9 @@ impl BufferReport {
         match &self.condition {
             Condition::Accepting => format!("accepting{shed}"),
             Condition::Full => format!("FULL: polling waits until a destination takes events{shed}"),
+            Condition::Suspended(outage) => {
+                format!("SUSPENDED: {outage}; polling waits, and the disk is tried again{shed}")
+            }
             Condition::Failed(reason) => format!("FAILED: {reason}{shed}"),
         }
     }

@@ -56,8 +56,8 @@ pub(crate) async fn run(vitals: Vitals, stop: CancellationToken) -> anyhow::Resu
 impl Vitals {
     /// The stage that does not get on with its work.
     async fn stuck(&self, taken_before: u64, patience: Duration) -> Option<&'static str> {
-        if self.buffer.status().condition == Condition::Full {
-            // Waiting for room is not being stuck: a start would find the same buffer.
+        if matches!(self.buffer.status().condition, Condition::Full | Condition::Suspended(_)) {
+            // Waiting for room is not being stuck: a start would find the same buffer and the same disk.
             return None;
         }
         if timeout(patience, self.buffer.append(Vec::new(), Vec::new())).await.is_err() {

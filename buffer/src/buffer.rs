@@ -85,6 +85,7 @@ impl Buffer {
             cursors: Mutex::new(LiveCursors { cursors: found.cursors, saved: Saved::Yes }),
             heads: watch::Sender::new(found.heads),
             failure: OnceLock::new(),
+            outage: Mutex::default(),
             closing: AtomicBool::new(false),
             full: AtomicBool::new(false),
             commits: AtomicU64::new(0),
@@ -107,8 +108,10 @@ impl Buffer {
             disk: DiskWatch::default(),
             active: found.active,
             placed,
-            pipeline: Pipeline::start(&shared).map_err(OpenError::Thread)?,
+            pipeline: Pipeline::start(&shared, work.clone()).map_err(OpenError::Thread)?,
             state: found.state.clone(),
+            tainted: false,
+            interruption: None,
             packer: packer()?,
             intake: arrivals.clone(),
         };
@@ -315,10 +318,7 @@ impl Core {
     }
 
     fn outcome(&self) -> Result<(), CloseError> {
-        match self.shared.failure.get() {
-            Some(reason) => Err(CloseError::Failed(reason.clone())),
-            None => Ok(()),
-        }
+        self.shared.why_not().map_or(Ok(()), |reason| Err(CloseError::Failed(reason)))
     }
 }
 
@@ -393,5 +393,5 @@ fn check(events: &[Event], state: &[StateChange]) -> Result<(), AppendError> {
 }
 
 fn refusal(shared: &Shared) -> AppendError {
-    shared.failure.get().map_or(AppendError::Closed, |reason| AppendError::Failed(reason.clone()))
+    shared.why_not().map_or(AppendError::Closed, AppendError::Failed)
 }

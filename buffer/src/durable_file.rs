@@ -42,6 +42,8 @@ pub(crate) fn replace(path: &Path, kind: &Kind, payload: &[u8]) -> io::Result<()
 
 /// Like [`replace`], but durable only once the directory is synced: so several files share one sync.
 pub(crate) fn put(path: &Path, kind: &Kind, payload: &[u8]) -> io::Result<()> {
+    #[cfg(test)]
+    crate::fault_injection::check(path, "put")?;
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
     file.write_all(&seal(kind, payload))?;
@@ -70,6 +72,8 @@ pub(crate) fn read_versioned(path: &Path, kind: &Kind) -> Result<Option<(u16, Ve
 
 /// Makes the entries of the directory at `path` durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    crate::fault_injection::check(path, "sync directory")?;
     File::open(path)?.sync_all()
 }
 

@@ -127,6 +127,8 @@ pub(crate) struct Database {
 impl Database {
     /// Makes an empty generation, durable with its directory entry.
     pub(crate) fn create(directory: &Path) -> Result<Self, Fault> {
+        #[cfg(test)]
+        crate::fault_injection::check(directory, "create")?;
         fs::create_dir(directory)?;
         let made = Self::open(directory)?;
         made.sync()?;
@@ -189,11 +191,15 @@ impl Database {
 
     /// Has sled hand what was applied to the system: a power cut may still take it.
     pub(crate) fn flush(&self) -> Result<(), Fault> {
+        #[cfg(test)]
+        crate::fault_injection::check(&self.directory, "flush")?;
         contain(|| Ok(self.db().flush().map(drop)?))
     }
 
     /// Makes durable what was flushed: `fdatasync` of `<generation>/db`. It does not hinder a commit that is applied meanwhile.
     pub(crate) fn sync_data(&self) -> Result<(), Fault> {
+        #[cfg(test)]
+        crate::fault_injection::check(&self.directory, "sync")?;
         Ok(self.data.sync_data()?)
     }
 
@@ -298,7 +304,9 @@ impl Drop for Database {
 
 /// Deletes a generation that is no longer listed. A failure costs disk space until the next start, which tries again.
 pub(crate) fn delete(directory: &Path) {
-    if let Err(error) = fs::remove_dir_all(directory) {
+    if let Err(error) = fs::remove_dir_all(directory)
+        && error.kind() != io::ErrorKind::NotFound
+    {
         tracing::warn!(
             directory = %directory.display(), %error,
             "a generation that is no longer needed could not be deleted; it takes disk space until the next start"

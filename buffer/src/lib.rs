@@ -63,6 +63,17 @@
 //! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,
 //! sync the directory. To delete: replace the manifest, then remove the directory.
 //!
+//! # When the disk refuses
+//!
+//! ENOSPC, EIO and whatever else a write or a sync may get are a state ([`Condition::Suspended`]), not an end. After
+//! a failed `fdatasync` the system may hold pages for clean that never reached the disk, so nothing
+//! is written after it and no second sync is believed: the active generations end, by the manifest, at
+//! the last commit that was durable, and every commit after that, kept in memory until it is, is made once
+//! more in the same order into new generations, which begin with the state as it was then. The first attempt
+//! is after 20 ms, then each after twice the time, up to 5 s. Meanwhile appends wait (so polling does), what is
+//! durable is read and acknowledged, and what is delivered is deleted if its time has come. A caller is
+//! told nothing before its events are durable. Only a defect fails the buffer for good.
+//!
 //! # What leaves the store
 //!
 //! Only whole generations. A pure policy (`writer/policy.rs`) says which is next, at each commit and once a second:
@@ -98,7 +109,6 @@
 //! | between a dead letter and the cursor | nothing: the event is sent again, and its letter counts on or ends |
 //! | within 100 ms of an acknowledgement | events that were acknowledged then are delivered again |
 //!
-//! A disk error fails the buffer: every append from then on gets it, and the process should stop.
 //! Damage to a file of the store or to an active generation refuses the start; damage to a sealed
 //! generation fails the reads that need it. Neither deletes anything.
 
@@ -109,6 +119,8 @@ mod dead;
 mod directory;
 mod durable_file;
 mod error;
+#[cfg(test)]
+mod fault_injection;
 mod generation;
 mod intake;
 mod manifest;
@@ -136,5 +148,5 @@ pub use options::{
 pub use per_lane::{Appended, Heads, PerLane, SequenceRange};
 pub use reader::Batch;
 pub use record::MAX_EVENT_BYTES;
-pub use status::{Condition, DestinationStatus, GenerationInfo, LaneStatus, Status};
+pub use status::{Cause, Condition, DestinationStatus, GenerationInfo, LaneStatus, Outage, Status};
 pub use verify::{Problem, Verification, VerifyError};

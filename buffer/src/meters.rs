@@ -10,6 +10,7 @@
 //! | `penstock_buffer_head` | gauge | `lane` | the last durable sequence |
 //! | `penstock_buffer_cursor` | gauge | `destination`, `lane` | the last acknowledged sequence; the head less this is the backlog |
 //! | `penstock_buffer_full` | gauge | | 1 while appends wait for deliveries, else 0 |
+//! | `penstock_buffer_suspended` | gauge | | 1 while the disk refuses what is written, else 0 |
 //! | `penstock_dead_letters_total` | counter | `destination` | events that were refused for good and kept |
 //! | `penstock_dead_letters` | gauge | `destination` | dead letters that there are |
 
@@ -61,6 +62,10 @@ pub(crate) fn given_up(reason: GapReason, lost: &Tally) {
 
 pub(crate) fn full(full: bool) {
     gauge!("penstock_buffer_full").set(f64::from(u8::from(full)));
+}
+
+pub(crate) fn suspended(suspended: bool) {
+    gauge!("penstock_buffer_suspended").set(f64::from(u8::from(suspended)));
 }
 
 /// `count` letters were written for `destination`.

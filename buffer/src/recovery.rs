@@ -156,10 +156,10 @@ fn open_lane(directory: &Directory, manifest: &mut Manifest, start: Start) -> Re
                 tracing::error!(%lane, %head, acknowledged = %end, "the lane lost its end after it was delivered");
             }
             head = end;
-            let (id, made) = add_generation(directory, manifest, start, &state)
+            let begun = add_generation(directory, manifest, start, &state)
                 .map_err(|fault| fault_at(directory.root(), fault))?;
-            tracing::debug!(%lane, generation = id, "started a generation");
-            made
+            tracing::debug!(%lane, generation = begun.id, "started a generation");
+            begun.database
         }
     };
     Ok(OpenLane { database, head, state })

@@ -15,10 +15,10 @@ use tokio::sync::watch;
 use crate::cursors::Cursors;
 use crate::dead::Letterbox;
 use crate::directory::Directory;
-use crate::error::AppendError;
 use crate::generation::{Database, Fault, contain, delete};
 use crate::manifest::{GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane};
+use crate::status::Outage;
 
 /// How many generations stay open that nobody is using. Each costs a few megabytes; one per lane is
 /// what a drain needs.
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) cursors: Mutex<LiveCursors>,
     pub(crate) heads: watch::Sender<Heads>,
     pub(crate) failure: OnceLock<String>,
+    /// While the disk refuses what is written.
+    pub(crate) outage: Mutex<Option<Outage>>,
     pub(crate) closing: AtomicBool,
     /// Whether the business lane is full and appends wait.
     pub(crate) full: AtomicBool,
@@ -136,10 +138,10 @@ impl Shared {
         });
     }
 
-    /// [`fail`](Self::fail), and what to tell the appends that it costs.
-    pub(crate) fn fail_append(&self, fault: &Fault) -> AppendError {
-        self.fail(|| fault.to_string());
-        AppendError::Failed(self.failure.get().cloned().unwrap_or_default())
+    /// What keeps the buffer from writing, if anything does.
+    pub(crate) fn why_not(&self) -> Option<String> {
+        let outage = || lock(&self.outage).as_ref().map(ToString::to_string);
+        self.failure.get().cloned().or_else(outage)
     }
 
     /// Runs a thread's work. A panic in it, which would be a defect, fails the buffer and not silently.

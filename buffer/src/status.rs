@@ -1,11 +1,14 @@
 //! What the buffer says about itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::sync::atomic::Ordering;
 
 use penstock_events::{DestinationName, Lane, Sequence, Timestamp};
 use serde::Serialize;
 
+use crate::generation::Fault;
 use crate::manifest::{Generation, Phase};
 use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::{Shared, lock};
@@ -33,8 +36,59 @@ pub enum Condition {
     Accepting,
     /// They wait: undelivered business events fill the buffer.
     Full,
+    /// They wait: the disk refuses what is written. It is tried again until it takes it.
+    Suspended(Outage),
     /// They fail, for this reason, until the process starts again.
     Failed(String),
+}
+
+/// The disk refuses what is written.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Outage {
+    /// What is wrong with it.
+    pub cause: Cause,
+    /// Since when.
+    pub since: Timestamp,
+    /// What the system said last.
+    pub detail: String,
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It has no room.
+    DiskFull,
+    /// It cannot be read or written.
+    IoError,
+}
+
+impl Cause {
+    pub(crate) fn of(fault: &Fault) -> Self {
+        let is_full = match fault {
+            Fault::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            // sled tells only in words, when it gives up.
+            other => other.to_string().contains("StorageFull"),
+        };
+        if is_full { Self::DiskFull } else { Self::IoError }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiskFull => "disk full",
+            Self::IoError => "io error",
+        })
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} since {}: {}", self.cause, self.since, self.detail)
+    }
 }
 
 /// What is in a lane.
@@ -140,8 +194,11 @@ impl Shared {
     }
 
     fn condition(&self) -> Condition {
-        match self.failure.get() {
-            Some(reason) => Condition::Failed(reason.clone()),
+        if let Some(reason) = self.failure.get() {
+            return Condition::Failed(reason.clone());
+        }
+        match lock(&self.outage).clone() {
+            Some(outage) => Condition::Suspended(outage),
             None if self.full.load(Ordering::Acquire) => Condition::Full,
             None => Condition::Accepting,
         }

@@ -2,15 +2,19 @@
 //! keeps the cursors' file and the size in bounds.
 //!
 //! [`commit`] is the way of one group until sled has written it, [`pipeline`] from there until it is
-//! durable; [`policy`] says what is deleted, when and why, and [`retention`] does it.
+//! durable; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted, when and why, and [`retention`] does it.
 
 mod commit;
+mod outage;
 mod pipeline;
 mod policy;
 mod retention;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use commit::{Start, add_generation};
-use pipeline::Flushed;
+use outage::Commit;
+pub(crate) use outage::Interruption;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use retention::{DiskWatch, Loss};
 
@@ -49,6 +53,8 @@ pub(crate) enum Work {
     Nudge,
     /// Events are lost: say so.
     Announce(Announcement),
+    /// A commit could not be made durable.
+    SyncFailed,
     /// Stop.
     Close,
 }
@@ -75,6 +81,10 @@ pub(crate) struct Writer {
     pub(crate) pipeline: Pipeline,
     /// All of the normalizer's state, to write into each generation of the business lane first.
     pub(crate) state: BTreeMap<String, Vec<u8>>,
+    /// Whether a commit into the active generations failed half way.
+    pub(crate) tainted: bool,
+    /// While the disk refuses: what is not durable.
+    pub(crate) interruption: Option<Interruption>,
     /// For the gaps that the writer itself announces.
     pub(crate) packer: Packer,
     pub(crate) intake: Sender<Arrival>,
@@ -87,14 +97,20 @@ impl Writer {
         let mut held: VecDeque<Group> = VecDeque::new();
         let mut house_due = Instant::now() + HOUSE_EVERY;
         loop {
-            match next(work, house_due) {
+            match next(work, self.retry_due().map_or(house_due, |retry| retry.min(house_due))) {
                 Some(Work::Group(group)) => held.push_back(group),
                 Some(Work::Nudge) => {
                     house_due = house_due.min(Instant::now() + CURSOR_DELAY);
                 }
                 Some(Work::Announce(announcement)) => self.serve_announcement(announcement),
+                Some(Work::SyncFailed) => {
+                    self.attempt(|writer| writer.pipeline.settle());
+                }
                 Some(Work::Close) => break,
                 None => {}
+            }
+            if self.retry_due().is_some_and(|due| due <= Instant::now() || self.is_closing()) {
+                self.resume();
             }
             if self.must_wait() || house_due <= Instant::now() {
                 house_due = Instant::now() + HOUSE_EVERY;
@@ -107,23 +123,20 @@ impl Writer {
                 self.serve(group);
             }
         }
+        self.attempt(|writer| writer.pipeline.settle());
+        if !self.resume() {
+            self.give_up();
+        }
         self.attempt(Self::keep_house);
     }
 
-    /// Makes room for a group and commits it, or refuses it. It is answered once it is durable.
+    /// Commits a group, or refuses it. It is answered once it is durable.
     fn serve(&mut self, group: Group) {
         let Group { shares, blocks, state } = group;
         let lanes = commit::Lanes { blocks, state, shed_through: PerLane::default() };
-        let placed = match self.refusal() {
-            Some(refusal) => Err(refusal),
-            None => self
-                .make_room(lanes.bytes_bound())
-                .and_then(|()| self.place(lanes))
-                .map_err(|fault| self.shared.fail_append(&fault)),
-        };
-        match placed {
-            Ok(flushed) => self.attempt(|writer| writer.pipeline.sync(Flushed { shares, ..flushed })),
-            Err(error) => pipeline::refuse(shares, &error),
+        match self.refusal() {
+            Some(refusal) => pipeline::refuse(shares, &refusal),
+            None => self.commit(Commit { lanes, shares }),
         }
         self.note_fullness();
         // An intake that is gone has closed.
@@ -132,29 +145,29 @@ impl Writer {
 
     /// Losses are announced in a full buffer too: an announcement is small, and it is what makes room.
     fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
-        let announced = match self.shared.failure.get() {
-            Some(reason) => Err(reason.clone()),
-            None => self
-                .announce(losses, PerLane::default())
-                .map_err(|fault| self.shared.fail_append(&fault).to_string()),
-        };
+        let announced = self.attempt(|writer| writer.announce(losses, PerLane::default()));
+        let refused = || self.refusal().unwrap_or(AppendError::Closed).to_string();
         // Who no longer waits has nothing to decide.
-        drop(answer.send(announced));
+        drop(answer.send(announced.ok_or_else(refused)));
     }
 
     /// Why nothing can be taken.
     fn refusal(&self) -> Option<AppendError> {
-        if let Some(reason) = self.shared.failure.get() {
-            return Some(AppendError::Failed(reason.clone()));
+        if let Some(reason) = self.shared.why_not() {
+            return Some(AppendError::Failed(reason));
         }
         self.shared.full.load(Ordering::Acquire).then_some(AppendError::Closed)
     }
 
-    /// Whether groups must wait for room. They do not when the buffer failed or is closing: then they are refused.
+    /// Whether groups must wait. They do not when the buffer failed or is closing: then they are refused.
     fn must_wait(&self) -> bool {
-        self.shared.full.load(Ordering::Acquire)
+        (self.interruption.is_some() || self.shared.full.load(Ordering::Acquire))
             && self.shared.failure.get().is_none()
-            && !self.shared.closing.load(Ordering::Acquire)
+            && !self.is_closing()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.shared.closing.load(Ordering::Acquire)
     }
 
     /// Notes whether undelivered business events fill the buffer, and says so when that changes.
@@ -188,17 +201,13 @@ impl Writer {
             }
         };
         if let Some(unsaved) = unsaved {
-            cursors::save(&self.shared.directory.cursors(), &unsaved)?;
+            let saved = cursors::save(&self.shared.directory.cursors(), &unsaved);
+            if saved.is_err() {
+                lock(&self.shared.cursors).saved = Saved::No;
+            }
+            saved?;
         }
         Ok(())
-    }
-
-    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) {
-        if self.shared.failure.get().is_none()
-            && let Err(fault) = work(self)
-        {
-            self.shared.fail_append(&fault);
-        }
     }
 }
 

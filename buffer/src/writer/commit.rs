@@ -1,6 +1,7 @@
 //! The first half of a commit: a place for each event, and both lanes handed to the system at once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,11 +9,13 @@ use penstock_events::normalizer::StateChange;
 use penstock_events::{Lane, Sequence, Timestamp};
 
 use super::Writer;
-use super::pipeline::Flushed;
+use super::pipeline::Placed;
 use crate::block::{PackedBlock, Tally};
-use crate::generation::{Database, Fault, Writes};
+use crate::directory::Directory;
+use crate::durable_file::sync_directory;
+use crate::generation::{Database, Fault, Writes, delete};
 use crate::intake::Share;
-use crate::manifest::{self, Extent, Generation, Manifest};
+use crate::manifest::{self, Extent, Generation, GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::shared::lock;
 
@@ -24,6 +27,9 @@ pub(super) struct Lanes {
     pub(super) shed_through: PerLane<Option<Sequence>>,
 }
 
+/// A piece of the normalizer's state as it was before a commit.
+pub(super) type Undo = (String, Option<Vec<u8>>);
+
 impl Lanes {
     /// How many bytes of blocks it may add to each lane.
     pub(super) fn bytes_bound(&self) -> PerLane<u64> {
@@ -32,8 +38,9 @@ impl Lanes {
 }
 
 impl Writer {
-    /// Has sled write `lanes`: the commit that the pipeline is to make durable.
-    pub(super) fn place(&mut self, lanes: Lanes) -> Result<Flushed, Fault> {
+    /// Has sled write `lanes`: a commit that the pipeline is to make durable. After a fault nobody knows
+    /// how much of it is in the active generations.
+    pub(super) fn place(&mut self, lanes: &Lanes) -> Result<Placed, Fault> {
         let started = Instant::now();
         for lane in Lane::ALL {
             if !lanes.blocks[lane].is_empty()
@@ -44,10 +51,11 @@ impl Writer {
         }
         let before = PerLane::from_fn(|lane| self.placed[lane].last);
         let Lanes { blocks, state, shed_through } = lanes;
+        self.tainted = true;
         let mut grown = PerLane::from_fn(|lane| Extent::before(before[lane].next()));
         let mut writes = PerLane::from_fn(|lane| stamp(&blocks[lane], &mut grown[lane]));
-        writes.business.state.clone_from(&state);
-        writes.business.shed_through = shed_through;
+        writes.business.state.clone_from(state);
+        writes.business.shed_through = *shed_through;
         let touched =
             PerLane::from_fn(|lane| (!writes[lane].is_empty()).then(|| Arc::clone(&self.active[lane])));
         let PerLane { business, telemetry } = writes;
@@ -55,17 +63,26 @@ impl Writer {
         self.active.business.apply(business)?;
         self.active.telemetry.apply(telemetry)?;
         self.pipeline.flush(&touched)?;
+        self.tainted = false;
 
-        self.state.extend(state.into_iter().map(|change| (change.key, change.value)));
+        let change = |StateChange { key, value }: &StateChange| {
+            (key.clone(), self.state.insert(key.clone(), value.clone()))
+        };
+        let undo = state.iter().map(change).collect();
         for lane in Lane::ALL {
             self.placed[lane].append(&grown[lane]);
         }
-        Ok(Flushed { touched, before, grown, shares: Vec::new(), started })
+        Ok(Placed { touched, before, grown, undo, started })
     }
 
     /// Seals the active generation of `lane` and starts another.
     pub(super) fn roll(&mut self, lane: Lane) -> Result<(), Fault> {
         self.pipeline.settle()?;
+        self.begin_generation(lane)
+    }
+
+    /// Starts a generation of `lane` behind what is placed. Nothing may be on its way.
+    pub(super) fn begin_generation(&mut self, lane: Lane) -> Result<(), Fault> {
         let first = self.placed[lane].last.next();
         let mut manifest = lock(&self.shared.catalog).clone();
         let state = match lane {
@@ -73,11 +90,15 @@ impl Writer {
             Lane::Telemetry => &BTreeMap::new(),
         };
         let start = Start { lane, first, at: (self.clock)() };
-        let (id, database) = add_generation(&self.shared.directory, &mut manifest, start, state)?;
+        let Begun { id, database, replaced } =
+            add_generation(&self.shared.directory, &mut manifest, start, state)?;
         *lock(&self.shared.catalog) = manifest;
         self.shared.shelf.put(lane, id, Arc::clone(&database));
         self.active[lane] = database;
         self.placed[lane] = Extent::before(first);
+        if let Some(empty) = replaced {
+            self.shared.delete_generation(lane, empty);
+        }
         Ok(())
     }
 
@@ -96,27 +117,59 @@ pub(crate) struct Start {
     pub(crate) at: Timestamp,
 }
 
+/// A generation that is durable and listed.
+pub(crate) struct Begun {
+    pub(crate) id: GenerationId,
+    pub(crate) database: Arc<Database>,
+    /// The one that was active and empty: it is no longer listed.
+    pub(crate) replaced: Option<GenerationId>,
+}
+
 /// Adds an empty active generation to a lane, durable with `state` in it before the manifest lists it.
+/// After a fault `manifest` is not what is on disk, and not to be used.
 pub(crate) fn add_generation(
-    directory: &crate::directory::Directory,
+    directory: &Directory,
     manifest: &mut Manifest,
     Start { lane, first, at }: Start,
     state: &BTreeMap<String, Vec<u8>>,
-) -> Result<(manifest::GenerationId, Arc<Database>), Fault> {
+) -> Result<Begun, Fault> {
     let generations = &mut manifest.lanes[lane];
-    let id = generations.iter().map(|generation| generation.id).max().unwrap_or_default() + 1;
-    let database = Database::create(&directory.generation(lane, id))?;
+    let highest = generations.iter().map(|generation| generation.id).max().unwrap_or_default();
+    // A directory that is there and not listed is what an attempt left that may have been listed on disk.
+    let free = |id: &GenerationId| !directory.generation(lane, *id).exists();
+    let id = (highest + 1..).find(free).expect("numbers for more generations than a disk can hold");
+    let path = directory.generation(lane, id);
+    let made = create(&path, state);
+    let replaced = match generations.last_mut() {
+        Some(last) if last.is_empty() => generations.pop().map(|empty| empty.id),
+        Some(last) => {
+            last.seal(at);
+            None
+        }
+        None => None,
+    };
+    generations.push(Generation::starting_at(id, first, at));
+    let database =
+        match made.and_then(|made| Ok(manifest::put(&directory.manifest(), manifest).map(|()| made)?)) {
+            Ok(made) => Arc::new(made),
+            Err(fault) => {
+                // Half a generation is not to fill a disk that is full.
+                delete(&path);
+                return Err(fault);
+            }
+        };
+    sync_directory(directory.root())?;
+    Ok(Begun { id, database, replaced })
+}
+
+fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>) -> Result<Database, Fault> {
+    let database = Database::create(path)?;
     if !state.is_empty() {
         let state = state.iter().map(|(key, value)| StateChange { key: key.clone(), value: value.clone() });
         database.apply(Writes { state: state.collect(), ..Writes::default() })?;
         database.sync()?;
     }
-    if let Some(last) = generations.last_mut() {
-        last.seal(at);
-    }
-    generations.push(Generation::starting_at(id, first, at));
-    manifest::save(&directory.manifest(), manifest)?;
-    Ok((id, Arc::new(database)))
+    Ok(database)
 }
 
 /// Tells each caller where its events stand, given where the group began.

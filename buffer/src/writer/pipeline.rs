@@ -7,13 +7,15 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use penstock_events::Lane;
 
-use super::commit::answer;
+use super::Work;
+use super::commit::{Undo, answer};
+use super::outage::Commit;
 use crate::error::AppendError;
 use crate::generation::{Database, Fault};
 use crate::intake::Share;
@@ -25,22 +27,39 @@ use crate::shared::{Shared, lock};
 /// The databases that a commit is in.
 pub(super) type Touched = PerLane<Option<Arc<Database>>>;
 
-/// A commit that sled has written, and that no power cut is promised to spare yet.
-pub(super) struct Flushed {
+/// What sled has written of a commit.
+pub(super) struct Placed {
     pub(super) touched: Touched,
     /// The heads before it: where its events begin.
     pub(super) before: Heads,
     /// What it adds to the active generations.
     pub(super) grown: PerLane<Extent>,
-    /// Who waits for it.
-    pub(super) shares: Vec<Share>,
+    /// The state that it replaced, in order.
+    pub(super) undo: Vec<Undo>,
     pub(super) started: Instant,
+}
+
+/// A commit that no power cut is promised to spare yet. It is kept whole until it is durable.
+pub(super) struct Flushed {
+    pub(super) commit: Commit,
+    pub(super) placed: Placed,
+}
+
+/// What could not be made durable.
+#[derive(Default)]
+pub(super) struct Unsynced {
+    /// What the disk said, if it failed.
+    pub(super) fault: Option<Fault>,
+    /// The commit that failed and those after it, in order.
+    pub(super) commits: Vec<Flushed>,
 }
 
 enum Step {
     Sync(Box<Flushed>),
     /// Say whether everything before this is durable.
     Settle(SyncSender<bool>),
+    /// Give back what is not, and begin anew.
+    TakeBack(SyncSender<Unsynced>),
 }
 
 /// The writer's end of it.
@@ -53,7 +72,7 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Starts the threads, or fails with the system's refusal.
-    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn start(shared: &Arc<Shared>, writer: Sender<Work>) -> io::Result<Self> {
         let flush = Pair::start("buffer-flush", Database::flush)?;
         let sync = Pair::start("buffer-sync-2", Database::sync_data)?;
         // One commit is synced and one waits: then the writer waits too.
@@ -61,7 +80,7 @@ impl Pipeline {
         let shared = Arc::clone(shared);
         let syncing = thread::Builder::new()
             .name("buffer-sync".to_owned())
-            .spawn(move || shared.guard(|| sync_each(&shared, &sync, &to_do)))?;
+            .spawn(move || shared.guard(|| sync_each(&shared, &sync, &to_do, &writer)))?;
         Ok(Self { flush, steps: Some(steps), syncing: Some(syncing) })
     }
 
@@ -70,20 +89,24 @@ impl Pipeline {
         self.flush.run(touched)
     }
 
-    /// Hands a commit on. It is answered here, by whatever comes of it.
-    pub(super) fn sync(&self, flushed: Flushed) -> Result<(), Fault> {
-        // Dropped with the channel, its callers learn of the failure from their tickets.
-        self.steps
-            .as_ref()
-            .ok_or(Fault::Stopped)?
-            .send(Step::Sync(Box::new(flushed)))
-            .map_err(|_| Fault::Stopped)
+    /// Hands a commit on. It is answered here once it is durable, or kept to be [taken back](Self::take_back).
+    pub(super) fn sync(&self, flushed: Flushed) {
+        // A thread that is gone has failed the buffer; dropped with the channel, the callers learn of it from their tickets.
+        drop(self.steps.as_ref().map(|steps| steps.send(Step::Sync(Box::new(flushed)))));
+    }
+
+    /// Waits for all that was handed on, and returns what of it is not durable. What is handed on
+    /// after this has nothing to do with it. `None` when the thread is gone.
+    pub(super) fn take_back(&self) -> Option<Unsynced> {
+        let (give, given) = sync_channel(1);
+        self.steps.as_ref()?.send(Step::TakeBack(give)).ok()?;
+        given.recv().ok()
     }
 
     /// Waits until all that was handed on is durable, visible and answered.
     ///
     /// # Errors
-    /// When a part of it could not be made durable: the buffer has failed.
+    /// When a part of it could not be made durable: it is to be taken back.
     pub(super) fn settle(&self) -> Result<(), Fault> {
         let (say, settled) = sync_channel(1);
         self.steps.as_ref().ok_or(Fault::Stopped)?.send(Step::Settle(say)).map_err(|_| Fault::Stopped)?;
@@ -153,21 +176,24 @@ fn join(thread: &mut Option<JoinHandle<()>>) {
     }
 }
 
-fn sync_each(shared: &Shared, disk: &Pair, steps: &Receiver<Step>) {
-    // The first fault. After a failed sync nobody knows what the disk has; nothing later can be trusted.
-    let mut broken: Option<AppendError> = None;
+fn sync_each(shared: &Shared, disk: &Pair, steps: &Receiver<Step>, writer: &Sender<Work>) {
+    // After a failed sync nobody knows what the disk has: what comes after it is not even tried.
+    let mut unsynced = Unsynced::default();
     while let Ok(step) = steps.recv() {
         match step {
-            Step::Settle(say) => drop(say.send(broken.is_none())),
+            Step::Settle(say) => drop(say.send(unsynced.fault.is_none())),
+            Step::TakeBack(give) => drop(give.send(std::mem::take(&mut unsynced))),
             Step::Sync(flushed) => {
-                if broken.is_none()
-                    && let Err(fault) = disk.run(&flushed.touched)
+                if unsynced.fault.is_none()
+                    && let Err(fault) = disk.run(&flushed.placed.touched)
                 {
-                    broken = Some(shared.fail_append(&fault));
+                    unsynced.fault = Some(fault);
+                    // A writer that is gone asks for nothing back.
+                    drop(writer.send(Work::SyncFailed));
                 }
-                match &broken {
+                match &unsynced.fault {
                     None => publish(shared, *flushed),
-                    Some(error) => refuse(flushed.shares, error),
+                    Some(_) => unsynced.commits.push(*flushed),
                 }
             }
         }
@@ -175,8 +201,8 @@ fn sync_each(shared: &Shared, disk: &Pair, steps: &Receiver<Step>) {
 }
 
 /// Lets readers and forwarders see what is durable, and tells the callers.
-fn publish(shared: &Shared, flushed: Flushed) {
-    let Flushed { before, grown, shares, started, .. } = flushed;
+fn publish(shared: &Shared, Flushed { commit, placed }: Flushed) {
+    let Placed { before, grown, started, .. } = placed;
     let stored = {
         let mut catalog = lock(&shared.catalog);
         for lane in Lane::ALL {
@@ -189,7 +215,7 @@ fn publish(shared: &Shared, flushed: Flushed) {
     shared.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
     shared.commits.fetch_add(1, Ordering::Relaxed);
     meters::committed(before, heads, started.elapsed(), stored);
-    answer(shares, before);
+    answer(commit.shares, before);
 }
 
 pub(super) fn refuse(shares: Vec<Share>, error: &AppendError) {

@@ -15,6 +15,8 @@ use penstock_events::{AssetPath, Event, Fact, GapReason, Lane, Quality, Sequence
 
 use super::Writer;
 use super::commit::{Lanes, tally_after};
+use super::outage::Commit;
+use super::pipeline::Flushed;
 use super::policy::{Step, View};
 use crate::block::Tally;
 use crate::generation::Fault;
@@ -38,38 +40,52 @@ pub(crate) struct DiskWatch {
 impl Writer {
     /// Brings the store to what its limits want, with room for `coming_bytes`.
     pub(super) fn make_room(&mut self, coming_bytes: PerLane<u64>) -> Result<(), Fault> {
-        loop {
-            let free_bytes = self.free_bytes();
-            let (step, is_scarce) = {
-                let catalog = lock(&self.shared.catalog);
-                let stored_bytes =
-                    PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes);
-                let view = View {
-                    catalog: &catalog,
-                    stored_bytes,
-                    coming_bytes,
-                    delivered: PerLane::from_fn(|lane| self.delivered(lane)),
-                    purged: *lock(&self.shared.purged),
-                    now: (self.clock)(),
-                    free_bytes,
-                };
-                (view.next_step(&self.limits), view.is_scarce(&self.limits))
-            };
-            self.note_scarcity(free_bytes, is_scarce && step.is_none());
-            let Some(step) = step else { return Ok(()) };
-            if is_scarce {
-                self.disk.acted = Some(Instant::now());
-            }
+        while let Some(step) = self.next_step(coming_bytes) {
             match step {
-                Step::Delete(lane, through) => {
-                    // What is delivered is known to be so before it is gone.
-                    self.save_cursors()?;
-                    self.drop_generations(lane, through)?;
-                }
+                Step::Delete(lane, through) => self.delete(lane, through)?,
                 Step::GiveUp(lane, reason) => self.give_up_oldest(lane, reason)?,
                 Step::Roll(lane) => self.roll(lane)?,
             }
         }
+        Ok(())
+    }
+
+    /// Deletes what its limits let go of what every destination has: a full disk may have room for that.
+    pub(super) fn delete_delivered(&mut self) -> Result<(), Fault> {
+        while let Some(Step::Delete(lane, through)) = self.next_step(PerLane::default()) {
+            self.delete(lane, through)?;
+        }
+        Ok(())
+    }
+
+    fn next_step(&mut self, coming_bytes: PerLane<u64>) -> Option<Step> {
+        let free_bytes = self.free_bytes();
+        let (step, is_scarce) = {
+            let catalog = lock(&self.shared.catalog);
+            let stored_bytes =
+                PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes);
+            let view = View {
+                catalog: &catalog,
+                stored_bytes,
+                coming_bytes,
+                delivered: PerLane::from_fn(|lane| self.delivered(lane)),
+                purged: *lock(&self.shared.purged),
+                now: (self.clock)(),
+                free_bytes,
+            };
+            (view.next_step(&self.limits), view.is_scarce(&self.limits))
+        };
+        self.note_scarcity(free_bytes, is_scarce && step.is_none());
+        if is_scarce && step.is_some() {
+            self.disk.acted = Some(Instant::now());
+        }
+        step
+    }
+
+    fn delete(&mut self, lane: Lane, through: Sequence) -> Result<(), Fault> {
+        // What is delivered is known to be so before it is gone.
+        self.save_cursors()?;
+        self.drop_generations(lane, through)
     }
 
     /// The free bytes of the disk, unless what was just deleted may still come back to it.
@@ -172,8 +188,8 @@ impl Writer {
         let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
         let mut lanes = Lanes { shed_through, ..Lanes::default() };
         self.packer.pack(&gaps, &mut lanes.blocks.business)?;
-        let flushed = self.place(lanes)?;
-        self.pipeline.sync(flushed)?;
+        let placed = self.place(&lanes)?;
+        self.pipeline.sync(Flushed { commit: Commit { lanes, shares: Vec::new() }, placed });
         self.pipeline.settle()
     }
 

@@ -1,8 +1,6 @@
 //! What is durable stays, with its state, and what is acknowledged stays acknowledged.
 
-use penstock_buffer::{
-    AckError, AppendError, CloseError, Condition, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, PerLane,
-};
+use penstock_buffer::{AckError, AppendError, Condition, MAX_APPEND_EVENTS, MAX_EVENT_BYTES, PerLane};
 use penstock_events::normalizer::StateChange;
 use penstock_events::{Fact, Lane, Sequence, Value};
 
@@ -150,16 +148,20 @@ fn what_cannot_be_stored_is_refused_whole() {
 }
 
 #[test]
-fn a_disk_that_fails_once_fails_every_append_after_it_and_says_so_at_the_end() {
+fn a_disk_that_went_away_is_waited_for() {
     let disk = Disk::new();
     let buffer = penstock_buffer::Buffer::open(tiny(disk.options())).expect("it opens");
     append(&buffer, (1..=4).map(large_sample).collect());
     // The generation is due to be rolled, and there is no place for the next.
-    std::fs::rename(disk.path().join("telemetry"), disk.path().join("elsewhere")).expect("a directory");
-    let failed = wait(buffer.append(vec![sample(5)], Vec::new()));
-    assert!(matches!(failed, Err(AppendError::Failed(_))), "{failed:?}");
-    assert_eq!(wait(buffer.append(vec![piece(1)], Vec::new())), failed);
-    assert_eq!(buffer.heads().borrow().telemetry, Sequence(4));
-    assert!(matches!(buffer.status().condition, Condition::Failed(_)));
-    assert!(matches!(buffer.close(), Err(CloseError::Failed(_))));
+    let (here, elsewhere) = (disk.path().join("telemetry"), disk.path().join("elsewhere"));
+    std::fs::rename(&here, &elsewhere).expect("a directory");
+    let waiting = wait(buffer.enqueue(vec![sample(5)], Vec::new())).expect("it queues");
+    eventually("it says so", || matches!(buffer.status().condition, Condition::Suspended(_)));
+    let read = buffer.read(Lane::Telemetry, Sequence(1), 100).expect("it is open");
+    assert_eq!(read.events.len(), 4, "what is durable can be read meanwhile");
+    std::fs::rename(elsewhere, here).expect("a directory");
+    let appended = wait(waiting).expect("the disk is back");
+    assert_eq!(appended.telemetry.expect("its place").first, Sequence(5));
+    eventually("it accepts", || buffer.status().condition == Condition::Accepting);
+    assert_eq!(buffer.close(), Ok(()));
 }

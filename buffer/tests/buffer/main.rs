@@ -4,6 +4,7 @@ mod bounds;
 mod dead_letters;
 mod durability;
 mod fixture;
+mod full_disk;
 mod inspection;
 mod model;
 mod opening;
