@@ -15,6 +15,7 @@ mod backoff;
 mod decode;
 mod device;
 mod encoding;
+mod framing;
 mod ledger;
 mod plan;
 mod poller;
