@@ -2,7 +2,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test peers check deny bench boot
+.PHONY: help demo test peers check deny bench boot torture
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ deny: ## licences, banned crates, sources and, with a network, advisories
 	else \
 		echo "The advisory database could not be fetched: advisories were NOT checked." >&2; \
 	fi
+
+torture: ## cut the power 10,000 times (about a quarter of an hour; POWERCUTS=n for another number)
+	POWERCUTS=$(or $(POWERCUTS),10000) cargo test --release --locked --package penstock-buffer --test powercut
 
 bench: ## measure what docs/performance.md claims, on this machine
 	cargo build --release --locked --package penstock --package penstock-plant

@@ -3,7 +3,7 @@
 //!
 //! What `sled::flush` leaves to chance is done here: a commit is [`apply`](Database::apply),
 //! [`flush`](Database::flush), then [`sync_data`](Database::sync_data); a new database is `fsync`ed with its directories before it is
-//! listed anywhere. sled panics on some damage and on some disk errors, so nothing of it runs
+//! listed anywhere; sled's snapshots are not believed. sled panics on some damage and on some disk errors, so nothing of it runs
 //! outside [`contain`].
 
 use std::collections::BTreeMap;
@@ -141,6 +141,7 @@ impl Database {
 
     /// Opens a generation that exists.
     pub(crate) fn open(directory: &Path) -> Result<Self, Fault> {
+        delete_snapshots(directory)?;
         let config = sled::Config::new()
             .path(directory)
             .cache_capacity(CACHE_BYTES)
@@ -312,6 +313,18 @@ pub(crate) fn delete(directory: &Path) {
             "a generation that is no longer needed could not be deleted; it takes disk space until the next start"
         );
     }
+}
+
+/// Deletes the snapshots that sled makes while it closes, so that it opens by its log alone. It would take one that a power
+/// cut left unfinished (`snap.….generating`) for whole, and a whole one may speak of a log that was never synced.
+fn delete_snapshots(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"snap.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs `work`, turning a panic into a fault.

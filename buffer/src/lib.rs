@@ -98,6 +98,9 @@
 //! cover, and places new destinations behind the last event. Sealed generations are opened when they
 //! are read. The time depends on the size of one generation and not on the backlog.
 //!
+//! sled keeps snapshots of a database to open it sooner. They are deleted before it is opened: it takes one that a power cut
+//! left unfinished for whole, and refuses to open. Its log alone says everything.
+//!
 //! What a crash costs, by where it strikes:
 //!
 //! | where | cost |
@@ -108,6 +111,8 @@
 //! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |
 //! | between a dead letter and the cursor | nothing: the event is sent again, and its letter counts on or ends |
 //! | within 100 ms of an acknowledgement | events that were acknowledged then are delivered again |
+//!
+//! All of this is held against power cuts at any call: `tests/powercut`.
 //!
 //! Damage to a file of the store or to an active generation refuses the start; damage to a sealed
 //! generation fails the reads that need it. Neither deletes anything.

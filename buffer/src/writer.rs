@@ -192,7 +192,7 @@ impl Writer {
         self.make_room(PerLane::default())
     }
 
-    fn save_cursors(&mut self) -> Result<(), Fault> {
+    fn save_cursors(&self) -> Result<(), Fault> {
         let unsaved = {
             let mut live = lock(&self.shared.cursors);
             match std::mem::replace(&mut live.saved, Saved::Yes) {

@@ -150,6 +150,8 @@ impl Writer {
     /// The hole that `victim` leaves for the slowest destination, if it leaves one.
     fn gap_left_by(&self, lane: Lane, victim: &Generation) -> Result<Option<Gap>, Fault> {
         let Some(slowest) = self.shared.slowest(lane) else { return Ok(None) };
+        // The hole begins where the cursors end that a start would find.
+        self.save_cursors()?;
         if victim.extent.last <= slowest || victim.is_empty() {
             return Ok(None);
         }

@@ -37,6 +37,17 @@ fn state_is_committed_with_the_events_that_it_explains() {
 }
 
 #[test]
+fn what_sled_left_unfinished_when_it_closed_does_not_hinder_a_start() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1)]);
+    buffer.close().expect("a disk that works");
+    let unfinished = disk.path().join("business/00000001/snap.00000000000000AA.generating");
+    std::fs::write(unfinished, []).expect("a directory of ours");
+    assert_eq!(read_all(&disk.open(), Lane::Business, Sequence(1)).len(), 1);
+}
+
+#[test]
 fn state_alone_is_durable_too() {
     let disk = Disk::new();
     let buffer = disk.open();

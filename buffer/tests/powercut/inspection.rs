@@ -1,0 +1,275 @@
+//! What must hold of a store after a power cut, given what was promised before it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread;
+use std::time::Instant;
+
+use penstock_buffer::{Buffer, OpenError, PerLane};
+use penstock_events::{Event, Fact, Lane, Sequence};
+
+use super::Promise;
+use super::workload::{DESTINATIONS, STATE, store, telemetry};
+use crate::fixture::{DEADLINE, append, destination, piece, sample};
+
+/// All promises up to a cut.
+#[derive(Debug, Default)]
+pub(super) struct Promised {
+    offered: PerLane<u64>,
+    /// Runs of places: first, last, ordinal of the first.
+    durable: PerLane<Vec<(Sequence, Sequence, u64)>>,
+    told: Vec<(Sequence, Sequence)>,
+    acknowledged: BTreeMap<(String, Lane), Sequence>,
+    closed: bool,
+}
+
+impl Promised {
+    pub(super) fn note(&mut self, promise: Promise) {
+        self.closed = false;
+        match promise {
+            Promise::Offered { business, telemetry } => self.offered = PerLane { business, telemetry },
+            Promise::Durable { lane, first, last, ordinal } => {
+                self.durable[lane].push((first, last, ordinal));
+            }
+            Promise::Told { first, last } => self.told.push((first, last)),
+            Promise::Acknowledging { destination, lane, through } => {
+                self.acknowledged.insert((destination, lane), through);
+            }
+            Promise::Closed => self.closed = true,
+        }
+    }
+
+    fn durable_head(&self, lane: Lane) -> Sequence {
+        self.durable[lane].last().map_or(Sequence::ZERO, |&(_, last, _)| last)
+    }
+}
+
+/// What a store holds.
+#[derive(Debug, PartialEq)]
+struct Found {
+    heads: PerLane<Sequence>,
+    events: PerLane<Vec<(Sequence, Event)>>,
+    cursors: BTreeMap<(String, Lane), Sequence>,
+    state: BTreeMap<String, Vec<u8>>,
+}
+
+/// Opens the store below `root` and compares it with what was promised: the first promise that is broken.
+pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
+    let buffer = open(root).map_err(|error| format!("it does not open: {error}"))?;
+    let found = Found::in_store(&buffer)?;
+    for lane in Lane::ALL {
+        check_order(lane, &found)?;
+        check_durable(lane, &found, promised)?;
+    }
+    check_telemetry(&found, promised)?;
+    check_business(&found, promised)?;
+    check_cursors(&found, promised)?;
+    buffer.close().map_err(|error| format!("it does not close: {error}"))?;
+
+    let again = open(root).map_err(|error| format!("it does not open twice: {error}"))?;
+    let found_again = Found::in_store(&again)?;
+    check_same(&found_again, &found, promised)?;
+    let places = append(&again, vec![piece(1), sample(1)]);
+    for lane in Lane::ALL {
+        let first = places[lane].expect("one event for each").first;
+        // Room for them may have been made, and what that cost announced.
+        let announced = lane == Lane::Business && first == found_again.heads[lane].next().next();
+        if first != found_again.heads[lane].next() && !announced {
+            return Err(format!("after {} the {lane} lane goes on at {first}", found_again.heads[lane]));
+        }
+    }
+    again.close().map_err(|error| format!("it does not close again: {error}"))
+}
+
+/// Opens the store. Its lock is waited for: another thread may just be starting a program, which has it until it runs.
+fn open(root: &Path) -> Result<Buffer, OpenError> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match Buffer::open(store(root)) {
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
+
+impl Found {
+    /// All of it as of one moment: the buffer keeps house meanwhile.
+    fn in_store(buffer: &Buffer) -> Result<Self, String> {
+        loop {
+            let heads = *buffer.heads().borrow();
+            let found = Self::read(buffer, heads);
+            if *buffer.heads().borrow() == heads {
+                return found;
+            }
+        }
+    }
+
+    fn read(buffer: &Buffer, heads: PerLane<Sequence>) -> Result<Self, String> {
+        let mut events = PerLane::from_fn(|_| Vec::new());
+        let mut cursors = BTreeMap::new();
+        for lane in Lane::ALL {
+            let mut from = Sequence::ZERO;
+            loop {
+                let batch =
+                    buffer.read(lane, from, 97).map_err(|error| format!("it cannot be read: {error}"))?;
+                let Some((last, _)) = batch.events.last() else { break };
+                from = last.next();
+                events[lane].extend(batch.events);
+            }
+            for name in DESTINATIONS {
+                let cursor = buffer.cursor(&destination(name), lane).expect("it is configured");
+                cursors.insert((name.to_owned(), lane), cursor);
+            }
+        }
+        Ok(Self { heads, events, cursors, state: buffer.state().clone() })
+    }
+
+    fn slowest(&self, lane: Lane) -> Sequence {
+        let cursors = DESTINATIONS.iter().map(|name| self.cursors[&((*name).to_owned(), lane)]);
+        cursors.min().expect("two destinations")
+    }
+
+    fn announces(&self, lane: Lane, place: Sequence) -> bool {
+        lane == Lane::Telemetry && self.gaps().any(|(first, last)| (first..=last).contains(&place))
+    }
+
+    fn gaps(&self) -> impl Iterator<Item = (Sequence, Sequence)> {
+        self.events.business.iter().filter_map(|(_, event)| match event.fact {
+            Fact::Gap { first, last, .. } => Some((first, last)),
+            _ => None,
+        })
+    }
+}
+
+/// A store that was closed and opened holds what it held, but for what every destination has and what it gave up since: one
+/// that a group larger than all its room had filled does so at once. Nothing was added to it but word of that.
+fn check_same(again: &Found, found: &Found, promised: &Promised) -> Result<(), String> {
+    if again.cursors != found.cursors || again.state != found.state {
+        return Err("opened again, its cursors or state are others".to_owned());
+    }
+    for lane in Lane::ALL {
+        check_order(lane, again)?;
+        check_durable(lane, again, promised)?;
+        let held = |place: Sequence| place <= found.heads[lane];
+        let (kept, added): (Vec<_>, Vec<_>) = again.events[lane].iter().partition(|(place, _)| held(*place));
+        let gone = found.events[lane].len().saturating_sub(kept.len());
+        let (deleted, expected) = found.events[lane].split_at(gone);
+        let is_lost = |place: Sequence| place > found.slowest(lane) && !again.announces(lane, place);
+        if !kept.into_iter().eq(expected)
+            || deleted.iter().any(|(place, _)| is_lost(*place))
+            || added.iter().any(|(_, event)| !matches!(event.fact, Fact::Gap { .. }))
+            || again.heads[lane].0 != found.heads[lane].0 + added.len() as u64
+        {
+            return Err(format!("opened again, its {lane} events are others"));
+        }
+    }
+    check_telemetry(again, promised)
+}
+
+/// Places are without holes up to the head, and nothing is missing before the first but what every destination has or
+/// was told of.
+fn check_order(lane: Lane, found: &Found) -> Result<(), String> {
+    let events = &found.events[lane];
+    for pair in events.windows(2) {
+        if pair[1].0 != pair[0].0.next() {
+            return Err(format!("the {lane} lane has a hole between {} and {}", pair[0].0, pair[1].0));
+        }
+    }
+    match events.last() {
+        Some((last, _)) if *last != found.heads[lane] => {
+            Err(format!("the {lane} lane ends at {last}, and says {}", found.heads[lane]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was promised to be durable is at its place with its bytes, or was given to every destination, or was announced as lost.
+fn check_durable(lane: Lane, found: &Found, promised: &Promised) -> Result<(), String> {
+    if found.heads[lane] < promised.durable_head(lane) {
+        return Err(format!(
+            "the {lane} lane ends at {}, and {} was acknowledged",
+            found.heads[lane],
+            promised.durable_head(lane)
+        ));
+    }
+    let events: BTreeMap<Sequence, &Event> =
+        found.events[lane].iter().map(|(place, event)| (*place, event)).collect();
+    for &(first, last, ordinal) in &promised.durable[lane] {
+        for place in first.0..=last.0 {
+            let expected = expected(lane, ordinal + place - first.0);
+            match events.get(&Sequence(place)) {
+                Some(event) if **event == expected => {}
+                Some(event) => return Err(format!("{lane} event {place} is {event:?}")),
+                None if is_gone_for_good(lane, Sequence(place), found, promised) => {}
+                None => return Err(format!("{lane} event {place} is gone")),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_gone_for_good(lane: Lane, place: Sequence, found: &Found, promised: &Promised) -> bool {
+    place <= found.slowest(lane)
+        || found.announces(lane, place)
+        || (lane == Lane::Telemetry
+            && promised.told.iter().any(|(first, last)| (first..=last).contains(&&place)))
+}
+
+/// Telemetry is what was offered, each at the place of its ordinal, and no loss of it is announced twice.
+fn check_telemetry(found: &Found, promised: &Promised) -> Result<(), String> {
+    if found.heads.telemetry.0 > promised.offered.telemetry {
+        return Err(format!("{} telemetry events of {}", found.heads.telemetry, promised.offered.telemetry));
+    }
+    for (place, event) in &found.events.telemetry {
+        if *event != telemetry(place.0) {
+            return Err(format!("telemetry event {place} is {event:?}"));
+        }
+    }
+    let mut gaps: Vec<_> = found.gaps().collect();
+    gaps.sort_unstable();
+    match gaps.windows(2).find(|pair| pair[1].0 <= pair[0].1) {
+        Some(pair) => Err(format!("two gaps tell of the same loss: {pair:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Business events are what was offered, in order and each once, and the normalizer's state is of the last.
+fn check_business(found: &Found, promised: &Promised) -> Result<(), String> {
+    let mut last = None;
+    for (place, event) in &found.events.business {
+        let Fact::ProductionCompleted { counter, .. } = &event.fact else { continue };
+        if last.is_some_and(|last| counter.to != last + 1) || *event != piece(counter.to) {
+            return Err(format!("business event {place} is {event:?}, after {last:?}"));
+        }
+        last = Some(counter.to);
+    }
+    let state = found.state.get(STATE).map_or(0, |bytes| {
+        u64::from_be_bytes(bytes.as_slice().try_into().expect("the state that the workload wrote"))
+    });
+    let durable = &promised.durable.business;
+    let acknowledged = durable.last().map_or(0, |&(first, last, ordinal)| ordinal + last.0 - first.0);
+    if state < acknowledged || state > promised.offered.business || last.is_some_and(|last| last != state) {
+        return Err(format!(
+            "the state says {state}, the events {last:?}, and {acknowledged} was acknowledged"
+        ));
+    }
+    Ok(())
+}
+
+/// No cursor is further than its destination ever was, and after a clean end each is exactly there.
+fn check_cursors(found: &Found, promised: &Promised) -> Result<(), String> {
+    for (key, &cursor) in &found.cursors {
+        let told = promised.acknowledged.get(key).copied().unwrap_or_default();
+        if cursor > told || (promised.closed && cursor != told) || cursor > found.heads[key.1] {
+            return Err(format!("{key:?} is at {cursor}, and acknowledged {told}"));
+        }
+    }
+    Ok(())
+}
+
+fn expected(lane: Lane, ordinal: u64) -> Event {
+    match lane {
+        Lane::Business => piece(ordinal),
+        Lane::Telemetry => telemetry(ordinal),
+    }
+}

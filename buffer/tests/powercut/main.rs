@@ -1,0 +1,186 @@
+//! Power cuts at any call. The real buffer runs in a process of its own whose every call on a file is recorded
+//! ([`recording`]); a model of a disk says what a cut after any of them leaves ([`disk`]); the real buffer opens that,
+//! and what was promised is compared with what is there ([`inspection`]).
+//!
+//! That the simulator bites is shown by runs in which it does not believe a kind of sync: they must lose something.
+//!
+//! [`sigkill`] has the same checker judge what a process that was killed leaves.
+//!
+//! These tests are a program of their own: they start others, and whatever is started holds the locks of all open stores
+//! until it runs.
+//!
+//! `POWERCUTS` is how many cuts are made (200); `make torture` makes 10,000. `POWERCUT_FROM` is the first seed, and in `POWERCUT_KEEP`, a
+//! directory on the disk of the temporary ones, is kept what broke a promise.
+
+mod disk;
+#[expect(dead_code, reason = "the other tests of the buffer use the rest")]
+#[path = "../buffer/fixture.rs"]
+mod fixture;
+mod inspection;
+mod recording;
+mod sigkill;
+mod workload;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use penstock_events::{Lane, Sequence};
+
+use disk::{Believing, Disk};
+use inspection::{Promised, inspect};
+use recording::{Entry, Recorder};
+
+const CUTS_A_RUN: usize = 20;
+const CUTS: usize = 200;
+/// In how many cuts a control run must be found out.
+const CONTROL_CUTS: usize = 100;
+
+#[test]
+fn a_power_cut_at_any_call_takes_nothing_that_was_acknowledged() {
+    let cuts = number_from("POWERCUTS", CUTS);
+    let broken = cut(cuts, Believing::Everything);
+    assert!(broken.is_empty(), "{} of {cuts} cuts broke a promise:\n{}", broken.len(), broken.join("\n"));
+}
+
+#[test]
+fn without_fdatasync_a_power_cut_is_found_to_take_events() {
+    let broken = cut(CONTROL_CUTS, Believing::NoDataSync);
+    assert!(!broken.is_empty(), "the simulator does not bite");
+}
+
+#[test]
+fn without_fsync_of_directories_a_power_cut_is_found_to_take_events() {
+    let broken = cut(CONTROL_CUTS, Believing::NoDirectorySync);
+    assert!(!broken.is_empty(), "the simulator does not bite");
+}
+
+/// Makes `cuts` cuts in as many runs as that takes: what each found broken.
+fn cut(cuts: usize, believing: Believing) -> Vec<String> {
+    let recorder = Recorder::new();
+    let first = number_from("POWERCUT_FROM", 1);
+    let runs = first..first + cuts.div_ceil(CUTS_A_RUN);
+    runs.flat_map(|seed| cut_one_run(&recorder, seed as u64, believing)).collect()
+}
+
+fn cut_one_run(recorder: &Recorder, seed: u64, believing: Believing) -> Vec<String> {
+    let recording = recorder.run(seed);
+    let mut dice = Dice::new(seed);
+    let mut places: Vec<usize> = (0..CUTS_A_RUN).map(|_| dice.below(recording.entries.len() + 1)).collect();
+    places.sort_unstable();
+    let mut disk = Disk::new(&recording.root, believing);
+    let mut promised = Promised::default();
+    let mut done = 0;
+    let mut broken = Vec::new();
+    for place in places {
+        for entry in &recording.entries[done..place] {
+            disk.apply(entry);
+            if let Entry::Mark(mark) = entry {
+                promised.note(mark.trim_end().parse().expect("a mark of the workload"));
+            }
+        }
+        done = place;
+        let left = tempfile::tempdir().expect("a temporary directory");
+        disk.cut(&mut dice, left.path());
+        if let Err(reason) = inspect(left.path(), &promised) {
+            if let Some(kept) = std::env::var_os("POWERCUT_KEEP") {
+                let kept = Path::new(&kept).join(format!("{seed}-{place}"));
+                fs::rename(left.keep(), kept).expect("a directory on the same disk");
+            }
+            broken.push(format!(
+                "seed {seed}, cut before call {place} of {}: {reason}",
+                recording.entries.len()
+            ));
+        }
+    }
+    broken
+}
+
+fn number_from(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// What the workload was promised, or asked for.
+#[derive(Clone, Debug)]
+enum Promise {
+    /// Appends up to these ordinals are queued: they may be there.
+    Offered { business: u64, telemetry: u64 },
+    /// These places are durable, and hold the events from this ordinal on.
+    Durable { lane: Lane, first: Sequence, last: Sequence, ordinal: u64 },
+    /// A destination was told that this telemetry was given up.
+    Told { first: Sequence, last: Sequence },
+    /// A destination is about to acknowledge up to here: it may have.
+    Acknowledging { destination: String, lane: Lane, through: Sequence },
+    /// The buffer closed without an error.
+    Closed,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offered { business, telemetry } => write!(f, "offered {business} {telemetry}"),
+            Self::Durable { lane, first, last, ordinal } => {
+                write!(f, "durable {lane} {} {} {ordinal}", first.0, last.0)
+            }
+            Self::Told { first, last } => write!(f, "told {} {}", first.0, last.0),
+            Self::Acknowledging { destination, lane, through } => {
+                write!(f, "acknowledging {destination} {lane} {}", through.0)
+            }
+            Self::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+impl FromStr for Promise {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let number = |word: &str| word.parse::<u64>().map_err(|error| format!("{text}: {error}"));
+        let place = |word: &str| number(word).map(Sequence);
+        let lane = |word: &str| word.parse::<Lane>().map_err(|error| error.to_string());
+        Ok(match words[..] {
+            ["offered", business, telemetry] => {
+                Self::Offered { business: number(business)?, telemetry: number(telemetry)? }
+            }
+            ["durable", name, first, last, ordinal] => Self::Durable {
+                lane: lane(name)?,
+                first: place(first)?,
+                last: place(last)?,
+                ordinal: number(ordinal)?,
+            },
+            ["told", first, last] => Self::Told { first: place(first)?, last: place(last)? },
+            ["acknowledging", destination, name, through] => Self::Acknowledging {
+                destination: destination.to_owned(),
+                lane: lane(name)?,
+                through: place(through)?,
+            },
+            ["closed"] => Self::Closed,
+            _ => return Err(text.to_owned()),
+        })
+    }
+}
+
+/// Chance that can be repeated (SplitMix64).
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).expect("a 64-bit machine")
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}

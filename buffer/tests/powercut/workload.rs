@@ -1,0 +1,171 @@
+//! What the recorded process does: it appends, reads, acknowledges, closes and opens a buffer so small that it rolls,
+//! trims and sheds all the time, and marks what it was promised.
+//!
+//! Events carry their ordinal in their lane: 1, 2, 3 … in the order of appends, whatever place they get.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use penstock_buffer::{Buffer, Options, PerLane, SequenceRange, Ticket};
+use penstock_events::{Event, Fact, Lane, Sequence};
+
+use super::{Dice, Promise};
+use crate::fixture::{destination, large_sample, options, piece, sample, state, tiny, wait};
+
+const NAME: &str = "workload::the_workload_runs_to_its_end";
+const ROOT: &str = "POWERCUT_STORE_IN";
+const SEED: &str = "POWERCUT_SEED";
+const MARKS: &str = "POWERCUT_MARKS";
+
+pub(super) const DESTINATIONS: [&str; 2] = ["erp", "mes"];
+/// The key of the normalizer's state: the ordinal of the last business event.
+pub(super) const STATE: &str = "last";
+const STEPS: usize = 60;
+
+/// The program that runs the workload of `seed` on a store below `root`, with its marks in a file, one a line.
+pub(super) fn program(root: &Path, marks: &Path, seed: u64) -> Command {
+    let mut program = Command::new(std::env::current_exe().expect("this program"));
+    program.args(["--exact", NAME, "--nocapture"]);
+    program.env(ROOT, root).env(MARKS, marks).env(SEED, seed.to_string());
+    program
+}
+
+/// What the programs of the other tests are; by itself it runs on a disk that nothing befalls.
+#[test]
+fn the_workload_runs_to_its_end() {
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let path =
+        |variable, name| std::env::var_os(variable).map_or_else(|| own.path().join(name), PathBuf::from);
+    let seed = std::env::var(SEED).map_or(0, |seed| seed.parse().expect("a number"));
+    let root = path(ROOT, "");
+    let marks = path(MARKS, "marks");
+    let marks =
+        OpenOptions::new().write(true).create(true).truncate(true).open(marks).expect("a file for marks");
+    Workload::begin(&root, marks, Dice::new(seed)).run();
+}
+
+/// How the store is opened: the smallest that there is.
+pub(super) fn store(root: &Path) -> Options {
+    tiny(options(&root.join("buffer"), &DESTINATIONS))
+}
+
+/// The telemetry event with this ordinal; every seventh is large and does not compress.
+pub(super) fn telemetry(ordinal: u64) -> Event {
+    if ordinal.is_multiple_of(7) { large_sample(ordinal) } else { sample(ordinal) }
+}
+
+struct Workload {
+    options: Options,
+    buffer: Buffer,
+    marks: File,
+    dice: Dice,
+    /// How many events were appended.
+    made: PerLane<u64>,
+}
+
+impl Workload {
+    fn begin(root: &Path, marks: File, dice: Dice) -> Self {
+        let options = store(root);
+        let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
+        Self { options, buffer, marks, dice, made: PerLane::default() }
+    }
+
+    fn run(mut self) {
+        for _ in 0..STEPS {
+            match self.dice.below(100) {
+                0..50 => self.append(1),
+                50..65 => self.append(4),
+                65..96 => self.deliver(),
+                _ => self = self.reopen(),
+            }
+            self.leave_room();
+        }
+        self.close();
+    }
+
+    /// Has so many appends under way at once.
+    fn append(&mut self, count: usize) {
+        let tickets: Vec<(Ticket, PerLane<u64>)> = (0..count).map(|_| self.enqueue()).collect();
+        for (ticket, before) in tickets {
+            let places = wait(ticket).expect("a disk that works");
+            for lane in Lane::ALL {
+                if let Some(SequenceRange { first, last }) = places[lane] {
+                    self.mark(&Promise::Durable { lane, first, last, ordinal: before[lane] + 1 });
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self) -> (Ticket, PerLane<u64>) {
+        let before = self.made;
+        let pieces = if self.dice.chance(70) { self.dice.below(12) as u64 } else { 0 };
+        let samples = self.dice.below(40) as u64 + u64::from(pieces == 0);
+        self.made.business += pieces;
+        self.made.telemetry += samples;
+        let mut events: Vec<Event> = (before.business + 1..=self.made.business).map(piece).collect();
+        events.extend((before.telemetry + 1..=self.made.telemetry).map(telemetry));
+        let explained = if pieces > 0 { vec![state(STATE, self.made.business)] } else { Vec::new() };
+        self.mark(&Promise::Offered { business: self.made.business, telemetry: self.made.telemetry });
+        (wait(self.buffer.enqueue(events, explained)).expect("a buffer that takes it"), before)
+    }
+
+    /// A destination takes a part of what it lacks.
+    fn deliver(&mut self) {
+        let name = DESTINATIONS[self.dice.below(2)];
+        let lane = Lane::ALL[self.dice.below(2)];
+        let share = self.dice.below(101) as u64;
+        self.acknowledge(name, lane, share);
+    }
+
+    fn acknowledge(&self, name: &str, lane: Lane, percent: u64) {
+        let cursor = self.buffer.cursor(&destination(name), lane).expect("it is configured");
+        let head = self.buffer.heads().borrow()[lane];
+        let through = Sequence(cursor.0 + (head.0 - cursor.0) * percent / 100);
+        let mut from = cursor.next();
+        while from <= through {
+            let batch = self.buffer.read(lane, from, 97).expect("a store that is whole");
+            let Some((last, _)) = batch.events.last() else { break };
+            from = last.next();
+            for (_, event) in batch.events {
+                if let Fact::Gap { first, last, .. } = event.fact {
+                    self.mark(&Promise::Told { first, last });
+                }
+            }
+        }
+        self.mark(&Promise::Acknowledging { destination: name.to_owned(), lane, through });
+        self.buffer
+            .ack(&destination(name), lane, through)
+            .expect("it is configured, and the lane goes so far");
+    }
+
+    /// A full business lane would wait for ever: nobody else delivers.
+    fn leave_room(&self) {
+        if self.buffer.status().lanes.business.stored_bytes * 3 > self.options.max_bytes {
+            DESTINATIONS.iter().for_each(|name| self.acknowledge(name, Lane::Business, 100));
+        }
+    }
+
+    fn reopen(self) -> Self {
+        let Self { options, marks, dice, made, buffer } = self;
+        buffer.close().expect("a disk that works");
+        mark(&marks, &Promise::Closed);
+        let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
+        Self { options, buffer, marks, dice, made }
+    }
+
+    fn close(self) {
+        self.buffer.close().expect("a disk that works");
+        mark(&self.marks, &Promise::Closed);
+    }
+
+    fn mark(&self, promise: &Promise) {
+        mark(&self.marks, promise);
+    }
+}
+
+/// Says what the workload was promised, in one call: to a recorder, or to the file.
+fn mark(marks: &File, promise: &Promise) {
+    (&mut &*marks).write_all(format!("{promise}\n").as_bytes()).expect("room for marks");
+}
