@@ -15,20 +15,23 @@ mod backoff;
 mod decode;
 mod device;
 mod encoding;
+mod framing;
 mod ledger;
 mod plan;
 mod poller;
 mod schedule;
 mod session;
 mod status;
+mod tag;
 mod transport;
 
 #[cfg(test)]
 mod scripted;
 
 pub use address::{Address, Cell, InvalidAddress, Table};
-pub use device::{DEFAULT_PORT, Device, InvalidLimits, InvalidTag, Limits, Scaling, Tag};
-pub use encoding::{Encoding, InvalidEncoding, InvalidOrder, Order};
+pub use device::{DEFAULT_PORT, Device, InvalidLimits, Limits};
+pub use encoding::{Encoding, FirstByte, InvalidEncoding, InvalidOrder, Layout, Number, Order};
 pub use ledger::describe_metrics;
 pub use poller::{Wiring, poll};
 pub use status::{DeviceStatus, Link};
+pub use tag::{InvalidTag, Scaling, Tag};

@@ -50,6 +50,12 @@ pub enum Cause {
     NotFinite,
     /// Bytes that are not text in a tag that is configured as text.
     NotText,
+    /// A digit above 9 in a tag that is configured as binary-coded decimal.
+    NotBcd,
+    /// A number outside the range that is configured for its tag.
+    OutOfRange,
+    /// The number that stands for "no value" in its tag.
+    MarkedInvalid,
 }
 
 impl fmt::Display for Cause {
@@ -62,6 +68,9 @@ impl fmt::Display for Cause {
             Self::OpcUaStatus(code) => write!(f, "opcua-0x{code:08X}"),
             Self::NotFinite => f.write_str("not-finite"),
             Self::NotText => f.write_str("not-text"),
+            Self::NotBcd => f.write_str("not-bcd"),
+            Self::OutOfRange => f.write_str("out-of-range"),
+            Self::MarkedInvalid => f.write_str("marked-invalid"),
         }
     }
 }

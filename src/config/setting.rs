@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use penstock_adapters::modbus::Number;
 use penstock_events::{AssetPath, DestinationName, GatewayId, Site, SourceName, StateName, TagName, TagPath};
 use toml::de::DeValue;
 
@@ -212,6 +213,18 @@ impl Setting for f64 {
 impl Ordered for f64 {
     fn show(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+impl Setting for Number {
+    const QUOTED: bool = false;
+
+    fn allowed() -> String {
+        "a number".to_owned()
+    }
+
+    fn read(scalar: &Scalar<'_>) -> Result<Self, String> {
+        scalar.integer().map(Self::Whole).or_else(|_| scalar.float().map(Self::Real))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use penstock_adapters::modbus::{
-    Address, Encoding, InvalidEncoding, InvalidTag, Limits, Order, Scaling, Tag,
+    Address, Encoding, InvalidEncoding, InvalidTag, Layout, Limits, Number, Order, Scaling, Tag,
 };
 use penstock_events::{SourceId, TagName};
 
@@ -14,14 +14,18 @@ use super::table::Table;
 use super::telemetry;
 
 /// The columns that a tag list may have: every key of [`read`].
-pub(super) const COLUMNS: [&str; 12] = [
+pub(super) const COLUMNS: [&str; 16] = [
     "name",
     "at",
     "type",
     "order",
     "bytes",
+    "bits",
     "scale",
     "offset",
+    "invalid",
+    "min",
+    "max",
     "unit",
     "asset",
     "deadband",
@@ -30,9 +34,6 @@ pub(super) const COLUMNS: [&str; 12] = [
 ];
 /// The columns that a tag list must have.
 pub(super) const REQUIRED_COLUMNS: [&str; 3] = ["name", "at", "type"];
-
-/// The names of types, as [`Encoding::new`] takes them.
-const TYPES: [&str; 10] = ["bool", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "string"];
 
 impl Text for Address {
     const ALLOWED: &'static str = "coil:N, discrete:N, input:N or holding:N, N from 0, or the classic 00001, 10001, \
@@ -64,6 +65,7 @@ pub(super) fn read(
     let at = at_field.required::<Address>();
     let encoding = encoding(table);
     let scaling = scaling(table);
+    let trust = Trust::read(table);
     let unit = table.key("unit", "Cel").optional::<String>();
     let report =
         (table.spot().file().typing() != Typing::Toml).then(|| telemetry::read_columns(table)).flatten();
@@ -71,10 +73,11 @@ pub(super) fn read(
     let (id, path) = declared?;
     let encoding = encoding?;
     let reject = |error: &InvalidTag| {
-        let key = if let InvalidTag::ScaledNotANumber { .. } | InvalidTag::Scaling { .. } = error {
-            "scale"
-        } else {
-            "at"
+        let key = match error {
+            InvalidTag::ScaledNotANumber { .. } | InvalidTag::Scaling { .. } => "scale",
+            InvalidTag::NeverInvalid { .. } => "invalid",
+            InvalidTag::RangeOfNoNumber { .. } | InvalidTag::EmptyRange { .. } => trust.key(),
+            _ => "at",
         };
         table.key(key, "").spot().error(error.to_string()).record();
     };
@@ -82,6 +85,7 @@ pub(super) fn read(
     if let Some(scaling) = scaling {
         tag = tag.scaled(scaling).inspect_err(reject).ok()?;
     }
+    tag = trust.apply(tag).inspect_err(reject).ok()?;
     tag.fits(limits).inspect_err(reject).ok()?;
     catalog.describe_tag(id, meaning(&tag), unit.map(Arc::from));
     if let Some((report, spot)) = report {
@@ -94,20 +98,26 @@ fn encoding(table: &Table<'_>) -> Option<Encoding> {
     let type_field = table.key("type", "u16");
     let order_field = table.key("order", "CDAB");
     let bytes_field = table.key("bytes", "16");
-    let name = type_field.required_choice(&TYPES.map(|name| (name, name)));
+    let bits_field = table.key("bits", "3");
+    let name = type_field.required_choice(&Encoding::NAMES.map(|name| (name, name)));
     let order = order_field.choice(&Order::ALL.map(|order| (order.as_str(), order)));
     let bytes = bytes_field.optional_in(1..=2 * Limits::MAX_REGISTERS);
+    let bits = bits_field.optional_in(1..=16);
     let wrong = |error: &InvalidEncoding| {
         let field = match error {
-            InvalidEncoding::UnknownType { .. } | InvalidEncoding::BytesMissing => &type_field,
-            InvalidEncoding::OrderNotUsed { .. } => &order_field,
+            InvalidEncoding::UnknownType { .. }
+            | InvalidEncoding::BytesMissing
+            | InvalidEncoding::BitsMissing => &type_field,
+            InvalidEncoding::OrderNotUsed { .. } | InvalidEncoding::TextOrder { .. } => &order_field,
             InvalidEncoding::BytesNotUsed { .. } => &bytes_field,
+            InvalidEncoding::BitsNotUsed { .. } | InvalidEncoding::BitsOutOfRange { .. } => &bits_field,
         };
         field.spot().error(error.to_string()).record();
     };
     // A size that is there but wrong has been reported and is not missing.
     let bytes = bytes.or(bytes_field.is_present().then_some(1));
-    Encoding::new(name?, order, bytes).inspect_err(wrong).ok()
+    let bits = bits.or(bits_field.is_present().then_some(1));
+    Encoding::new(name?, Layout { order, bytes, bits }).inspect_err(wrong).ok()
 }
 
 fn scaling(table: &Table<'_>) -> Option<Scaling> {
@@ -118,18 +128,42 @@ fn scaling(table: &Table<'_>) -> Option<Scaling> {
 }
 
 fn meaning(tag: &Tag) -> Meaning {
-    match tag.encoding() {
-        _ if tag.scaling().is_some() => Meaning::Measured,
-        Encoding::Bool => Meaning::Switch,
-        Encoding::U16 => Meaning::Whole { lowest: 0, highest: u16::MAX.into() },
-        Encoding::U32(_) => Meaning::Whole { lowest: 0, highest: u32::MAX.into() },
-        Encoding::U64(_) => Meaning::Whole { lowest: 0, highest: u64::MAX },
-        Encoding::I16 => Meaning::Whole { lowest: i16::MIN.into(), highest: i16::MAX.unsigned_abs().into() },
-        Encoding::I32(_) => {
-            Meaning::Whole { lowest: i32::MIN.into(), highest: i32::MAX.unsigned_abs().into() }
+    match (tag.encoding(), tag.encoding().whole_range()) {
+        (Encoding::Bool, _) => Meaning::Switch,
+        (_, Some((lowest, highest))) if tag.scaling().is_none() => Meaning::Whole { lowest, highest },
+        _ => Meaning::Measured,
+    }
+}
+
+/// Which of a tag's numbers can be trusted.
+struct Trust {
+    invalid: Option<Number>,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Trust {
+    fn read(table: &Table<'_>) -> Self {
+        Self {
+            invalid: table.key("invalid", "-32768").optional(),
+            min: table.key("min", "-40").optional(),
+            max: table.key("max", "125").optional(),
         }
-        Encoding::I64(_) => Meaning::Whole { lowest: i64::MIN, highest: i64::MAX.unsigned_abs() },
-        Encoding::F32(_) | Encoding::F64(_) | Encoding::Text { .. } => Meaning::Measured,
+    }
+
+    /// The key of the range that is there.
+    const fn key(&self) -> &'static str {
+        if self.min.is_some() { "min" } else { "max" }
+    }
+
+    fn apply(&self, mut tag: Tag) -> Result<Tag, InvalidTag> {
+        if let Some(number) = self.invalid {
+            tag = tag.marked_invalid(number)?;
+        }
+        if self.min.is_some() || self.max.is_some() {
+            tag = tag.within(self.min.unwrap_or(f64::NEG_INFINITY), self.max.unwrap_or(f64::INFINITY))?;
+        }
+        Ok(tag)
     }
 }
 

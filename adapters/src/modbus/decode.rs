@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use penstock_events::{Cause, Reading, Sample, Timestamp, Value};
 
-use super::device::{Scaling, Tag};
-use super::encoding::{Encoding, Order};
+use super::encoding::{Encoding, FirstByte, Order};
 use super::plan::{Home, Plan};
+use super::tag::Tag;
 
 /// What a device answered to one block's request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -58,17 +58,28 @@ fn places(offset: u16, width: u16) -> Range<usize> {
 fn value(tag: &Tag, words: &[u16]) -> Result<Value, Cause> {
     let number = match tag.encoding() {
         Encoding::Bool => return Ok(Value::Bool(bit(words, tag.at().bit.unwrap_or(0)))),
-        Encoding::Text { bytes } => return text(words, bytes),
+        Encoding::Text { bytes, first } => return text(words, bytes, first),
         Encoding::U16 => Value::UInt(unsigned(words, Order::Abcd)),
+        Encoding::Bcd16 => Value::UInt(decimal(unsigned(words, Order::Abcd))?),
+        Encoding::Bcd32(order) => Value::UInt(decimal(unsigned(words, order))?),
+        Encoding::Bits { count } => Value::UInt(field(words, tag.at().bit.unwrap_or(0), count)),
         Encoding::U32(order) | Encoding::U64(order) => Value::UInt(unsigned(words, order)),
         Encoding::I16 => Value::Int(signed(words, Order::Abcd)),
         Encoding::I32(order) | Encoding::I64(order) => Value::Int(signed(words, order)),
         Encoding::F32(order) => Value::Float(float32(words, order)),
         Encoding::F64(order) => Value::Float(f64::from_bits(unsigned(words, order))),
     };
-    match tag.scaling().map_or_else(|| number.clone(), |scaling| scaled(&number, scaling)) {
-        Value::Float(float) if !float.is_finite() => Err(Cause::NotFinite),
-        finite => Ok(finite),
+    if tag.invalid() == Some(&number) {
+        return Err(Cause::MarkedInvalid);
+    }
+    let value = match tag.scaling() {
+        Some(scaling) => Value::Float(as_f64(&number) * scaling.factor + scaling.offset),
+        None => number,
+    };
+    match as_f64(&value) {
+        quantity if !quantity.is_finite() => Err(Cause::NotFinite),
+        quantity if !tag.range().contains(&quantity) => Err(Cause::OutOfRange),
+        _ => Ok(value),
     }
 }
 
@@ -95,29 +106,44 @@ fn float32(words: &[u16], order: Order) -> f64 {
     f64::from(f32::from_bits(bits))
 }
 
+/// The number whose decimal digits are the nibbles of `bits`.
+fn decimal(bits: u64) -> Result<u64, Cause> {
+    let mut digits = (0..16).rev().map(|nibble| bits >> (4 * nibble) & 0xf);
+    digits.try_fold(0, |number, digit| if digit > 9 { Err(Cause::NotBcd) } else { Ok(number * 10 + digit) })
+}
+
+/// `count` bits of the register from `lowest` on.
+fn field(words: &[u16], lowest: u8, count: u8) -> u64 {
+    unsigned(words, Order::Abcd) >> lowest & ((1 << count) - 1)
+}
+
 fn bit(words: &[u16], bit: u8) -> bool {
     words.first().is_some_and(|word| word >> bit & 1 == 1)
 }
 
 /// Text ends at its first NUL, since what follows is often left from a longer text before, and
 /// sheds the spaces that pad it.
-fn text(words: &[u16], room_bytes: u16) -> Result<Value, Cause> {
-    let bytes: Vec<u8> =
-        words.iter().flat_map(|word| word.to_be_bytes()).take(usize::from(room_bytes)).collect();
+fn text(words: &[u16], room_bytes: u16, first: FirstByte) -> Result<Value, Cause> {
+    let pair = |word: &u16| match first {
+        FirstByte::High => word.to_be_bytes(),
+        FirstByte::Low => word.to_le_bytes(),
+    };
+    let bytes: Vec<u8> = words.iter().flat_map(pair).take(usize::from(room_bytes)).collect();
     let terminated = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     let text = str::from_utf8(terminated).map_err(|_| Cause::NotText)?;
     Ok(Value::Text(Arc::from(text.trim_end_matches(' '))))
 }
 
-fn scaled(number: &Value, Scaling { factor, offset }: Scaling) -> Value {
-    let raw = match number {
+fn as_f64(number: &Value) -> f64 {
+    match number {
         Value::Int(int) => *int as f64,
         Value::UInt(uint) => *uint as f64,
         Value::Float(float) => *float,
-        Value::Bool(_) | Value::Text(_) => return number.clone(),
-    };
-    Value::Float(raw * factor + offset)
+        Value::Bool(_) | Value::Text(_) => f64::NAN,
+    }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use penstock_events::Value;
+
+use super::address::BITS_PER_REGISTER;
+
 /// The type of a value and, where it spans registers, their order.
 ///
 /// Modbus defines only 16-bit registers, most significant byte first (Application Protocol
@@ -27,11 +31,52 @@ pub enum Encoding {
     F32(Order),
     /// `f64`: four registers, IEEE 754 binary64.
     F64(Order),
-    /// `string`: UTF-8 (so ASCII too), two characters a register, the first in the high byte.
-    Text {
-        /// The room for the text, in bytes; an odd count leaves the last low byte unused.
-        bytes: u16,
+    /// `bcd16`: one register of four decimal digits, the first in the highest four bits.
+    Bcd16,
+    /// `bcd32`: two registers of eight decimal digits.
+    Bcd32(Order),
+    /// `bits`: neighbouring bits of one register as an unsigned number; its address names the lowest.
+    Bits {
+        /// How many bits.
+        count: u8,
     },
+    /// `string`: UTF-8 (so ASCII too), two characters a register.
+    Text {
+        /// The room for the text, in bytes; an odd count leaves the last register's second byte unused.
+        bytes: u16,
+        /// Which byte of a register has its first character.
+        first: FirstByte,
+    },
+}
+
+/// Which byte of a register has the first of its two characters.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum FirstByte {
+    /// The high byte, as the registers go over the wire: order `ABCD`.
+    #[default]
+    High,
+    /// The low byte: order `BADC`.
+    Low,
+}
+
+/// A number as a manual writes it, before it is known which type has to hold it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Without a fraction.
+    Whole(i128),
+    /// With one.
+    Real(f64),
+}
+
+/// What some types need to be told besides their name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Layout {
+    /// For types that span registers, [`Order::Abcd`] unless given, and for strings.
+    pub order: Option<Order>,
+    /// For `string`, which needs it: its room in bytes.
+    pub bytes: Option<u16>,
+    /// For `bits`, which needs it: how many.
+    pub bits: Option<u8>,
 }
 
 /// The order in which the bytes of a value that spans registers arrive.
@@ -102,7 +147,7 @@ impl FromStr for Order {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidEncoding {
     /// No such type.
-    #[error("{name:?} is not a type: use bool, u16, i16, u32, i32, u64, i64, f32, f64 or string")]
+    #[error("{name:?} is not a type: use {}", Encoding::NAMES.join(", "))]
     UnknownType {
         /// The name as it was given.
         name: String,
@@ -116,6 +161,29 @@ pub enum InvalidEncoding {
     /// A string without its size.
     #[error("a string needs its size in bytes, such as bytes = 16")]
     BytesMissing,
+    /// A bit field without its size.
+    #[error("a bit field needs its size in bits, such as bits = 3")]
+    BitsMissing,
+    /// A bit field that no register holds.
+    #[error("a bit field of {bits} bits: use 1 to 16")]
+    BitsOutOfRange {
+        /// The number as it was given.
+        bits: u8,
+    },
+    /// A number of bits for a type that has its own.
+    #[error("a {name} has a size of its own: leave the bits out")]
+    BitsNotUsed {
+        /// The type.
+        name: &'static str,
+    },
+    /// A string's registers are always in order.
+    #[error(
+        "a string's order is ABCD (first character in the high byte) or BADC (in the low byte), not {order}"
+    )]
+    TextOrder {
+        /// The order as it was given.
+        order: Order,
+    },
     /// A size for a type that has its own.
     #[error("a {name} has a size of its own: leave the bytes out")]
     BytesNotUsed {
@@ -125,13 +193,17 @@ pub enum InvalidEncoding {
 }
 
 impl Encoding {
-    /// The encoding called `name`. An `order` is for types that span registers (default
-    /// [`Order::Abcd`]); `bytes` is for `string`, which needs it.
+    /// Every type's name in the configuration.
+    pub const NAMES: [&'static str; 13] =
+        ["bool", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bcd16", "bcd32", "bits", "string"];
+
+    /// The encoding called `name`, laid out as `layout` says.
     ///
     /// # Errors
     ///
-    /// When there is no such type, or the order or the size does not belong to it.
-    pub fn new(name: &str, order: Option<Order>, bytes: Option<u16>) -> Result<Self, InvalidEncoding> {
+    /// When there is no such type, or the order or a size is missing or does not belong to it.
+    pub fn new(name: &str, layout: Layout) -> Result<Self, InvalidEncoding> {
+        let Layout { order, bytes, bits } = layout;
         let in_order = order.unwrap_or_default();
         let encoding = match name {
             "bool" => Self::Bool,
@@ -143,16 +215,68 @@ impl Encoding {
             "i64" => Self::I64(in_order),
             "f32" => Self::F32(in_order),
             "f64" => Self::F64(in_order),
-            "string" => Self::Text { bytes: bytes.ok_or(InvalidEncoding::BytesMissing)? },
+            "bcd16" => Self::Bcd16,
+            "bcd32" => Self::Bcd32(in_order),
+            "bits" => Self::bits(bits.ok_or(InvalidEncoding::BitsMissing)?)?,
+            "string" => Self::Text {
+                bytes: bytes.ok_or(InvalidEncoding::BytesMissing)?,
+                first: FirstByte::of(in_order)?,
+            },
             _ => return Err(InvalidEncoding::UnknownType { name: name.to_owned() }),
         };
-        if order.is_some() && encoding.order().is_none() {
+        let is_text = matches!(encoding, Self::Text { .. });
+        if order.is_some() && encoding.order().is_none() && !is_text {
             return Err(InvalidEncoding::OrderNotUsed { name: encoding.name() });
         }
-        if bytes.is_some() && !matches!(encoding, Self::Text { .. }) {
+        if bytes.is_some() && !is_text {
             return Err(InvalidEncoding::BytesNotUsed { name: encoding.name() });
         }
+        if bits.is_some() && !matches!(encoding, Self::Bits { .. }) {
+            return Err(InvalidEncoding::BitsNotUsed { name: encoding.name() });
+        }
         Ok(encoding)
+    }
+
+    const fn bits(count: u8) -> Result<Self, InvalidEncoding> {
+        match count {
+            1..=BITS_PER_REGISTER => Ok(Self::Bits { count }),
+            bits => Err(InvalidEncoding::BitsOutOfRange { bits }),
+        }
+    }
+
+    /// The value that a device with this type gives for the raw `number`; none when the type is no
+    /// number or cannot hold this one.
+    pub fn raw(self, number: Number) -> Option<Value> {
+        match (self, number) {
+            (Self::F32(_), number) => Some(Value::Float(f64::from(number.as_f64() as f32))),
+            (Self::F64(_), number) => Some(Value::Float(number.as_f64())),
+            (_, Number::Real(_)) => None,
+            (_, Number::Whole(whole)) => {
+                let (lowest, highest) = self.whole_range()?;
+                let fits = (i128::from(lowest)..=i128::from(highest)).contains(&whole);
+                let value = match self {
+                    Self::I16 | Self::I32(_) | Self::I64(_) => Value::Int(i64::try_from(whole).ok()?),
+                    _ => Value::UInt(u64::try_from(whole).ok()?),
+                };
+                fits.then_some(value)
+            }
+        }
+    }
+
+    /// The least and the greatest raw number of a type of whole numbers.
+    pub fn whole_range(self) -> Option<(i64, u64)> {
+        match self {
+            Self::U16 => Some((0, u16::MAX.into())),
+            Self::U32(_) => Some((0, u32::MAX.into())),
+            Self::U64(_) => Some((0, u64::MAX)),
+            Self::I16 => Some((i16::MIN.into(), i16::MAX.unsigned_abs().into())),
+            Self::I32(_) => Some((i32::MIN.into(), i32::MAX.unsigned_abs().into())),
+            Self::I64(_) => Some((i64::MIN, i64::MAX.unsigned_abs())),
+            Self::Bcd16 => Some((0, 9_999)),
+            Self::Bcd32(_) => Some((0, 99_999_999)),
+            Self::Bits { count } => Some((0, (1 << count) - 1)),
+            Self::Bool | Self::F32(_) | Self::F64(_) | Self::Text { .. } => None,
+        }
     }
 
     /// The type's name in the configuration.
@@ -167,6 +291,9 @@ impl Encoding {
             Self::I64(_) => "i64",
             Self::F32(_) => "f32",
             Self::F64(_) => "f64",
+            Self::Bcd16 => "bcd16",
+            Self::Bcd32(_) => "bcd32",
+            Self::Bits { .. } => "bits",
             Self::Text { .. } => "string",
         }
     }
@@ -174,19 +301,47 @@ impl Encoding {
     /// The order of a type that spans registers.
     pub const fn order(self) -> Option<Order> {
         match self {
-            Self::U32(order) | Self::I32(order) | Self::F32(order) => Some(order),
+            Self::U32(order) | Self::I32(order) | Self::F32(order) | Self::Bcd32(order) => Some(order),
             Self::U64(order) | Self::I64(order) | Self::F64(order) => Some(order),
-            Self::Bool | Self::U16 | Self::I16 | Self::Text { .. } => None,
+            Self::Bool | Self::U16 | Self::I16 | Self::Bcd16 | Self::Bits { .. } | Self::Text { .. } => None,
         }
     }
 
     /// How many places of its table a value takes: registers, or one bit for a bool in a bit table.
     pub const fn width(self) -> u16 {
         match self {
-            Self::Bool | Self::U16 | Self::I16 => 1,
-            Self::U32(_) | Self::I32(_) | Self::F32(_) => 2,
+            Self::Bool | Self::U16 | Self::I16 | Self::Bcd16 | Self::Bits { .. } => 1,
+            Self::U32(_) | Self::I32(_) | Self::F32(_) | Self::Bcd32(_) => 2,
             Self::U64(_) | Self::I64(_) | Self::F64(_) => 4,
-            Self::Text { bytes } => bytes.div_ceil(2),
+            Self::Text { bytes, .. } => bytes.div_ceil(2),
+        }
+    }
+}
+
+impl FirstByte {
+    const fn of(order: Order) -> Result<Self, InvalidEncoding> {
+        match order {
+            Order::Abcd => Ok(Self::High),
+            Order::Badc => Ok(Self::Low),
+            Order::Cdab | Order::Dcba => Err(InvalidEncoding::TextOrder { order }),
+        }
+    }
+}
+
+impl Number {
+    const fn as_f64(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Real(real) => real,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(whole) => whole.fmt(f),
+            Self::Real(real) => real.fmt(f),
         }
     }
 }
@@ -195,7 +350,8 @@ impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Text { bytes } => write!(f, "[{bytes}]"),
+            Self::Text { bytes, .. } => write!(f, "[{bytes}]"),
+            Self::Bits { count } => write!(f, "[{count}]"),
             _ => match self.order() {
                 Some(order) => write!(f, " {order}"),
                 None => Ok(()),
@@ -205,50 +361,4 @@ impl fmt::Display for Encoding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Encoding, InvalidEncoding, Order};
-
-    #[test]
-    fn every_type_is_found_by_its_name() {
-        for (name, width) in [
-            ("bool", 1),
-            ("u16", 1),
-            ("i16", 1),
-            ("u32", 2),
-            ("i32", 2),
-            ("f32", 2),
-            ("u64", 4),
-            ("i64", 4),
-            ("f64", 4),
-        ] {
-            let encoding = Encoding::new(name, None, None).expect(name);
-            assert_eq!((encoding.name(), encoding.width()), (name, width));
-        }
-        assert_eq!(Encoding::new("string", None, Some(5)), Ok(Encoding::Text { bytes: 5 }));
-        assert_eq!(Encoding::Text { bytes: 5 }.width(), 3);
-    }
-
-    #[test]
-    fn an_order_belongs_to_types_that_span_registers() {
-        assert_eq!(Encoding::new("f32", Some(Order::Cdab), None), Ok(Encoding::F32(Order::Cdab)));
-        for name in ["bool", "u16", "i16"] {
-            let refused = Encoding::new(name, Some(Order::Cdab), None);
-            assert!(matches!(refused, Err(InvalidEncoding::OrderNotUsed { .. })), "{name} gave {refused:?}");
-        }
-    }
-
-    #[test]
-    fn a_size_belongs_to_strings_and_strings_need_one() {
-        assert_eq!(Encoding::new("string", None, None), Err(InvalidEncoding::BytesMissing));
-        let refused = Encoding::new("u32", None, Some(4));
-        assert_eq!(refused, Err(InvalidEncoding::BytesNotUsed { name: "u32" }));
-    }
-
-    #[test]
-    fn orders_read_back_what_they_display() {
-        for order in Order::ALL {
-            assert_eq!(order.to_string().parse(), Ok(order));
-        }
-        assert!("ACBD".parse::<Order>().is_err());
-    }
-}
+mod tests;

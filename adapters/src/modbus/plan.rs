@@ -11,7 +11,8 @@
 use std::fmt;
 
 use super::address::{Cell, Table};
-use super::device::{Limits, Tag};
+use super::device::Limits;
+use super::tag::Tag;
 
 /// One request: `count` places of `table` from `start`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,7 +97,7 @@ mod tests {
     use proptest::{collection, sample};
 
     use super::{Block, Home, Plan, plan};
-    use crate::modbus::{Address, Encoding, Limits, Order, Table, Tag};
+    use crate::modbus::{Address, Encoding, FirstByte, Limits, Order, Table, Tag};
 
     fn tag(at: &str, encoding: Encoding) -> Tag {
         let at = at.parse::<Address>().expect(at);
@@ -156,7 +157,7 @@ mod tests {
                 Just(Encoding::U16),
                 Just(Encoding::F32(Order::Abcd)),
                 Just(Encoding::I64(Order::Abcd)),
-                (1_u16..=16).prop_map(|bytes| Encoding::Text { bytes })
+                (1_u16..=16).prop_map(|bytes| Encoding::Text { bytes, first: FirstByte::High })
             ]
             .boxed(),
         };

@@ -13,14 +13,23 @@ use std::time::Duration;
 
 use penstock_events::Cause;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::{Error, ExceptionCode, ProtocolError, Request, Response, Slave};
 
 use super::address::Table;
 use super::decode::Answer;
+use super::framing::Framed;
 use super::plan::Block;
 use super::transport::Endless;
+
+/// A device that answers with one of these will have an answer a moment later: acknowledge and busy
+/// (Application Protocol V1.1b3, section 7).
+const ASK_AGAIN: [u8; 2] = [5, 6];
+/// The pauses before it is asked again, after which "busy" is its answer. A PLC that stores its program
+/// is busy for longer than any poll should wait, one that swaps a page for less than this.
+const BUSY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
 
 /// Why a poll got no answers. Whatever it is, the connection is gone.
 #[derive(Debug, thiserror::Error)]
@@ -65,16 +74,29 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static,
     {
-        Self { client: tcp::attach_slave(Endless(transport), Slave(unit)), request_timeout }
+        Self { client: tcp::attach_slave(Framed::new(Endless(transport)), Slave(unit)), request_timeout }
     }
 
     /// Reads the blocks, one after the other. A block that the device refuses is an answer too.
     pub(super) async fn read_all(mut self, blocks: &[Block]) -> Result<(Self, Vec<Answer>), Failure> {
         let mut answers = Vec::with_capacity(blocks.len());
         for block in blocks {
-            answers.push(self.read(block).await?);
+            answers.push(self.read_patiently(block).await?);
         }
         Ok((self, answers))
+    }
+
+    /// Reads a block, again after a pause while the device is busy.
+    async fn read_patiently(&mut self, block: &Block) -> Result<Answer, Failure> {
+        let mut answer = self.read(block).await?;
+        for pause in BUSY_PAUSES {
+            if !matches!(answer, Answer::Exception(code) if ASK_AGAIN.contains(&code)) {
+                break;
+            }
+            sleep(pause).await;
+            answer = self.read(block).await?;
+        }
+        Ok(answer)
     }
 
     async fn read(&mut self, block: &Block) -> Result<Answer, Failure> {

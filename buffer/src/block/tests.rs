@@ -119,6 +119,14 @@ fn one_of_everything_survives_a_block() {
 }
 
 #[test]
+fn every_cause_that_came_after_version_1_survives_a_block() {
+    let causes = [Cause::OpcUaStatus(0x8034_0000), Cause::NotBcd, Cause::OutOfRange, Cause::MarkedInvalid];
+    let bad = |cause| Event { quality: Quality::Bad(cause), ..sample(0, Value::Bool(false)) };
+    let events: Vec<Event> = causes.map(bad).into();
+    assert_eq!(round_trip(&events, Sequence(1)), events);
+}
+
+#[test]
 fn version_1_is_read_from_its_golden_bytes() {
     let golden = include_bytes!("../../tests/fixtures/block-v1.bin");
     let (header, events) = unpack(golden).expect("version 1 stays readable");

@@ -11,6 +11,46 @@ fn different_bits_of_a_register_do_not_overlap() {
     assert!(Plant::with(text).load().is_ok());
 }
 
+/// What is wrong with a tag of these keys, if anything.
+fn wrong_with(keys: &str) -> Vec<String> {
+    let tag = format!("tags = [\n  {{ name = \"extra\", {keys} }},\n");
+    Plant::with(edited("tags = [\n", &tag)).problems(Severity::Error)
+}
+
+#[test]
+fn odd_types_and_doubtful_numbers_are_declared_with_a_tag() {
+    for keys in [
+        r#"at = "holding:200", type = "bcd16", scale = 0.01, max = 99"#,
+        r#"at = "holding:200", type = "bcd32", order = "CDAB""#,
+        r#"at = "holding:200.4", type = "bits", bits = 3, invalid = 7"#,
+        r#"at = "holding:200", type = "string", bytes = 8, order = "BADC""#,
+        r#"at = "holding:200", type = "i16", invalid = -32768, scale = 0.1, min = -40, max = 125.5"#,
+        r#"at = "holding:200", type = "u64", invalid = 0x7FFFFFFFFFFFFFFF"#,
+        r#"at = "holding:200", type = "f32", invalid = -999.9"#,
+    ] {
+        assert_eq!(wrong_with(keys), [""; 0], "{keys}");
+    }
+}
+
+#[test]
+fn each_mistake_in_an_odd_type_is_said_at_its_key() {
+    for (keys, key) in [
+        (r#"at = "holding:200.14", type = "bits", bits = 3"#, "at"),
+        (r#"at = "holding:200", type = "bits", bits = 3"#, "at"),
+        (r#"at = "holding:200.0", type = "bits""#, "type"),
+        (r#"at = "holding:200.0", type = "bits", bits = 17"#, "bits"),
+        (r#"at = "holding:200", type = "u16", bits = 3"#, "bits"),
+        (r#"at = "holding:200", type = "string", bytes = 8, order = "CDAB""#, "order"),
+        (r#"at = "holding:200", type = "i16", invalid = 32768"#, "invalid"),
+        (r#"at = "holding:200", type = "i16", min = 5, max = 4"#, "min"),
+        (r#"at = "holding:200.0", type = "bool", max = 4"#, "max"),
+    ] {
+        let problems = wrong_with(keys);
+        assert_eq!(problems.len(), 1, "{keys} gave {problems:?}");
+        assert!(problems[0].contains(&format!(".{key}: ")), "{keys} gave {problems:?}");
+    }
+}
+
 #[test]
 fn a_mistake_in_a_tag_does_not_make_its_users_wrong() {
     let text = edited(r#"name = "state", at = "holding:100""#, r#"name = "state", at = "here""#);

@@ -7,7 +7,7 @@ use proptest::{collection, sample};
 
 use super::{Answer, readings, sample as decode};
 use crate::modbus::plan::plan;
-use crate::modbus::{Address, Encoding, Limits, Order, Scaling, Table, Tag};
+use crate::modbus::{Address, Encoding, FirstByte, Limits, Number, Order, Scaling, Table, Tag};
 
 fn tag(at: &str, encoding: Encoding) -> Tag {
     let at = at.parse::<Address>().expect(at);
@@ -98,7 +98,7 @@ proptest! {
         let room = u16::try_from(bytes.len().max(1)).expect("short");
         bytes.resize(usize::from(room).next_multiple_of(2), b'x');
         let words = bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-        let tag = register_tag(Encoding::Text { bytes: room });
+        let tag = register_tag(Encoding::Text { bytes: room, first: FirstByte::High });
         let expected = text.trim_end_matches(' ');
         let expected = if text.is_empty() && padding == 0 { "x" } else { expected };
         assert_eq!(decode(&tag, &Answer::Registers(words), 0), good(Value::Text(expected.into())));
@@ -112,7 +112,7 @@ proptest! {
         order in orders(),
     ) {
         let encodings = [Encoding::U16, Encoding::I32(order), Encoding::F32(order), Encoding::F64(order)];
-        for encoding in encodings.into_iter().chain([Encoding::Text { bytes: 5 }]) {
+        for encoding in encodings.into_iter().chain([Encoding::Text { bytes: 5, first: FirstByte::High }]) {
             let tag = register_tag(encoding);
             let end = usize::from(offset) + usize::from(tag.width());
             let from_words = decode(&tag, &Answer::Registers(words.clone()), offset);
@@ -124,14 +124,14 @@ proptest! {
 
 #[test]
 fn text_ends_at_its_first_nul() {
-    let tag = register_tag(Encoding::Text { bytes: 6 });
+    let tag = register_tag(Encoding::Text { bytes: 6, first: FirstByte::High });
     let words = vec![u16::from_be_bytes(*b"OK"), u16::from_be_bytes([0, b'L']), u16::from_be_bytes(*b"D!")];
     assert_eq!(decode(&tag, &Answer::Registers(words), 0), good(Value::Text("OK".into())));
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_not_text() {
-    let tag = register_tag(Encoding::Text { bytes: 2 });
+    let tag = register_tag(Encoding::Text { bytes: 2, first: FirstByte::High });
     assert_eq!(decode(&tag, &Answer::Registers(vec![0xff41]), 0), Sample::Bad(Cause::NotText));
 }
 
@@ -163,4 +163,31 @@ fn an_exception_spoils_the_tags_of_its_block_and_no_others() {
     let refused = Sample::Bad(Cause::ModbusException(2));
     assert_eq!(samples, [refused, good(Value::Bool(false)), good(Value::Bool(true))]);
     assert!(read.iter().all(|reading| reading.time == slot && reading.tag == TagId(7)));
+}
+
+#[test]
+fn a_number_that_stands_for_no_value_is_bad_before_it_is_scaled() {
+    let scaling = Scaling { factor: 0.1, offset: 0.0 };
+    let tag = register_tag(Encoding::I16).scaled(scaling).expect("a number");
+    let tag = tag.marked_invalid(Number::Whole(-32_768)).expect("an i16 can be that");
+    assert_eq!(decode(&tag, &Answer::Registers(vec![0x8000]), 0), Sample::Bad(Cause::MarkedInvalid));
+    assert_eq!(decode(&tag, &Answer::Registers(vec![100]), 0), good(Value::Float(10.0)));
+    let single = register_tag(Encoding::F32(Order::Abcd)).marked_invalid(Number::Real(-999.9));
+    let answer = encode(&(-999.9_f32).to_be_bytes(), Order::Abcd);
+    assert_eq!(decode(&single.expect("an f32"), &answer, 0), Sample::Bad(Cause::MarkedInvalid));
+}
+
+#[test]
+fn a_scaled_number_outside_its_range_is_bad_and_its_limits_are_good() {
+    let scaling = Scaling { factor: 0.5, offset: 0.0 };
+    let tag =
+        register_tag(Encoding::U16).scaled(scaling).expect("a number").within(1.0, 2.0).expect("a range");
+    for (raw, expected) in [
+        (1, Sample::Bad(Cause::OutOfRange)),
+        (2, good(Value::Float(1.0))),
+        (4, good(Value::Float(2.0))),
+        (5, Sample::Bad(Cause::OutOfRange)),
+    ] {
+        assert_eq!(decode(&tag, &Answer::Registers(vec![raw]), 0), expected, "{raw}");
+    }
 }

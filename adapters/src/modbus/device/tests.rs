@@ -2,8 +2,9 @@
 
 use penstock_events::TagId;
 
-use super::{Address, Cell, Encoding, InvalidLimits, InvalidTag, Limits, Scaling, Tag};
-use crate::modbus::Order;
+use super::{Cell, InvalidLimits, Limits, Tag};
+use crate::modbus::{Address, Encoding, InvalidTag, Number, Scaling};
+use crate::modbus::{FirstByte, Order};
 
 fn tag(at: &str, encoding: Encoding) -> Result<Tag, InvalidTag> {
     let at = at.parse::<Address>().expect(at);
@@ -27,7 +28,9 @@ fn a_bool_is_a_coil_an_input_or_one_bit_of_a_register() {
 #[test]
 fn one_bit_is_nothing_but_a_bool() {
     for at in ["coil:0", "discrete:0", "holding:7.3"] {
-        for encoding in [Encoding::U16, Encoding::F32(Order::Abcd), Encoding::Text { bytes: 1 }] {
+        for encoding in
+            [Encoding::U16, Encoding::F32(Order::Abcd), Encoding::Text { bytes: 1, first: FirstByte::High }]
+        {
             let refused = tag(at, encoding);
             assert!(matches!(refused, Err(InvalidTag::BitIsBool { .. })), "{at} gave {refused:?}");
         }
@@ -49,7 +52,7 @@ fn a_value_ends_within_its_table() {
         (65_535, Encoding::I16),
         (65_534, Encoding::U32(Order::Dcba)),
         (65_532, Encoding::F64(Order::Abcd)),
-        (65_533, Encoding::Text { bytes: 5 }),
+        (65_533, Encoding::Text { bytes: 5, first: FirstByte::High }),
     ] {
         assert!(tag(&format!("input:{last}"), encoding).is_ok(), "{encoding}");
         if last < 65_535 {
@@ -61,17 +64,21 @@ fn a_value_ends_within_its_table() {
 
 #[test]
 fn a_string_has_room() {
-    assert_eq!(tag("holding:0", Encoding::Text { bytes: 0 }), Err(InvalidTag::EmptyText));
+    assert_eq!(
+        tag("holding:0", Encoding::Text { bytes: 0, first: FirstByte::High }),
+        Err(InvalidTag::EmptyText)
+    );
 }
 
 #[test]
 fn a_tag_fits_when_one_request_can_read_it() {
     let limits = Limits::new(3, 1, 0, 0).expect("small limits");
-    assert_eq!(valid("holding:0", Encoding::Text { bytes: 6 }).fits(&limits), Ok(()));
+    assert_eq!(valid("holding:0", Encoding::Text { bytes: 6, first: FirstByte::High }).fits(&limits), Ok(()));
     assert_eq!(valid("coil:0", Encoding::Bool).fits(&limits), Ok(()));
     let wide = valid("holding:0", Encoding::U64(Order::Abcd));
     assert!(matches!(wide.fits(&limits), Err(InvalidTag::WiderThanRequest { width: 4, limit: 3, .. })));
-    let text = |bytes| valid("holding:0", Encoding::Text { bytes }).fits(&Limits::default());
+    let text =
+        |bytes| valid("holding:0", Encoding::Text { bytes, first: FirstByte::High }).fits(&Limits::default());
     assert_eq!(text(250), Ok(()));
     assert!(text(251).is_err());
 }
@@ -81,7 +88,10 @@ fn numbers_can_be_scaled_and_nothing_else() {
     let tenth = Scaling { factor: 0.1, offset: 0.0 };
     let number = || valid("holding:0", Encoding::I16);
     assert_eq!(number().scaled(tenth).expect("a number").scaling(), Some(tenth));
-    for not_a_number in [valid("coil:0", Encoding::Bool), valid("input:0", Encoding::Text { bytes: 2 })] {
+    for not_a_number in [
+        valid("coil:0", Encoding::Bool),
+        valid("input:0", Encoding::Text { bytes: 2, first: FirstByte::High }),
+    ] {
         assert!(matches!(not_a_number.scaled(tenth), Err(InvalidTag::ScaledNotANumber { .. })));
     }
     for (factor, offset) in [(0.0, 1.0), (f64::NAN, 0.0), (f64::INFINITY, 0.0), (1.0, f64::NAN)] {
@@ -124,4 +134,28 @@ fn limits_stay_within_what_modbus_has() {
     }
     let default = Limits::default();
     assert_eq!(Limits::new(125, 2000, default.gap(Cell::Register), default.gap(Cell::Bit)), Ok(default));
+}
+
+#[test]
+fn a_bit_field_lies_within_one_register_and_overlaps_only_the_bits_that_it_reads() {
+    let bits = |at: &str, count| tag(at, Encoding::Bits { count });
+    assert!(matches!(bits("holding:7", 3), Err(InvalidTag::BitMissing { .. })));
+    assert!(matches!(bits("holding:7.14", 3), Err(InvalidTag::PastRegister { .. })));
+    let field = bits("holding:7.4", 3).expect("bits 4 to 6");
+    for (bit, overlaps) in [(3, false), (4, true), (6, true), (7, false)] {
+        assert_eq!(field.overlaps(&valid(&format!("holding:7.{bit}"), Encoding::Bool)), overlaps, "{bit}");
+    }
+    assert!(field.overlaps(&valid("holding:7", Encoding::U16)));
+    assert!(!field.overlaps(&bits("holding:7.7", 9).expect("bits 7 to 15")));
+    assert!(bits("holding:7.0", 16).expect("all").overlaps(&field));
+}
+
+#[test]
+fn only_numbers_have_a_range_and_only_what_a_device_can_send_is_invalid() {
+    let text = valid("holding:0", Encoding::Text { bytes: 2, first: FirstByte::High });
+    assert!(matches!(text.clone().within(0.0, 1.0), Err(InvalidTag::RangeOfNoNumber { .. })));
+    assert!(matches!(text.marked_invalid(Number::Whole(0)), Err(InvalidTag::NeverInvalid { .. })));
+    let number = valid("holding:0", Encoding::U16);
+    assert!(matches!(number.clone().within(2.0, 1.0), Err(InvalidTag::EmptyRange { .. })));
+    assert!(matches!(number.marked_invalid(Number::Whole(-1)), Err(InvalidTag::NeverInvalid { .. })));
 }

@@ -28,6 +28,9 @@ pub(super) enum StoredCause {
     NotFinite,
     NotText,
     OpcUaStatus(u32),
+    NotBcd,
+    OutOfRange,
+    MarkedInvalid,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -264,6 +267,9 @@ fn store_cause(cause: Cause) -> StoredCause {
         Cause::NotFinite => StoredCause::NotFinite,
         Cause::NotText => StoredCause::NotText,
         Cause::OpcUaStatus(code) => StoredCause::OpcUaStatus(code),
+        Cause::NotBcd => StoredCause::NotBcd,
+        Cause::OutOfRange => StoredCause::OutOfRange,
+        Cause::MarkedInvalid => StoredCause::MarkedInvalid,
     }
 }
 
@@ -276,5 +282,8 @@ fn load_cause(cause: &StoredCause) -> Cause {
         StoredCause::NotFinite => Cause::NotFinite,
         StoredCause::NotText => Cause::NotText,
         StoredCause::OpcUaStatus(code) => Cause::OpcUaStatus(*code),
+        StoredCause::NotBcd => Cause::NotBcd,
+        StoredCause::OutOfRange => Cause::OutOfRange,
+        StoredCause::MarkedInvalid => Cause::MarkedInvalid,
     }
 }

@@ -92,6 +92,41 @@ async fn garbage_is_malformed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_header_that_no_frame_has_is_malformed_without_waiting_for_the_rest() {
+    for header in [[0, 0, 0, 1, 0, 5], [0, 0, 0, 0, 0, 255], [0, 0, 0, 0, 0xff, 0xff], [0, 0, 0, 0, 0, 0]] {
+        is_lost_and_comes_back(wrong_once(move |_| vec![Act::Send(header.to_vec())]), Cause::Malformed).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_device_is_asked_again_within_the_poll() {
+    for code in [5, 6] {
+        let plc = scripted::Device::answering(move |n, request| match n {
+            1..=3 => request.exception(code),
+            _ => right(request, 7),
+        });
+        let mut bench = Bench::with(&plc);
+        assert_eq!(bench.polled().await, (slot(1), good(7)));
+        assert_eq!((plc.requests().len(), plc.connections()), (6, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_stays_busy_is_not_asked_for_ever_and_a_refusal_not_again() {
+    for (code, requests) in [(6, 4), (5, 4), (1, 1), (2, 1), (4, 1), (11, 1)] {
+        let plc = scripted::Device::answering(move |_, request| match request.start {
+            900 => request.exception(code),
+            _ => right(request, 7),
+        });
+        let mut bench = Bench::with(&plc);
+        let (_, samples) = bench.polled().await;
+        let [first, last] = [good(7)[0].clone(), good(7)[2].clone()];
+        assert_eq!(samples, [first, Sample::Bad(Cause::ModbusException(code)), last]);
+        assert_eq!(plc.requests().iter().filter(|request| request.start == 900).count(), requests);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn half_a_frame_and_then_nothing_is_a_timeout() {
     let plc = wrong_once(|request| vec![Act::Send(request.all(99)[..9].to_vec())]);
     is_lost_and_comes_back(plc, Cause::Timeout).await;
