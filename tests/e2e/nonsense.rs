@@ -29,9 +29,9 @@ const NONSENSE: [Nonsense; 11] = [
     Nonsense { name: "too-many", cause: MALFORMED, say: |request| Reply::Bytes(request.answer(&[7, 7, 7])) },
     Nonsense { name: "empty", cause: MALFORMED, say: |request| Reply::Bytes(request.frame(&[])) },
     Nonsense {
-        // Its fifth and sixth byte announce far more than it then says.
+        // Not waited for, although its fifth and sixth byte announce far more than it then says.
         name: "web-server",
-        cause: "timeout",
+        cause: MALFORMED,
         say: |_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec()),
     },
     Nonsense {
