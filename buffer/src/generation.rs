@@ -25,6 +25,9 @@ use crate::per_lane::PerLane;
 
 /// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// How often sled is asked again for a block that was just read. It looks for what to put out of its cache once a shard, one of
+/// 256, was asked 64 times: read once and in order, a whole generation would stay in memory (80 MiB, and 32 with this).
+const TOUCHES: usize = 3;
 /// How long a generation that was just closed may hold its lock: sled's threads let go of the file a little after the last handle does.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const UNLOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -216,6 +219,7 @@ impl Database {
         let from = Key::Block(place).to_bytes();
         match contain(|| Ok(self.db().range(from..).next().transpose()?))? {
             Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
+                self.touch(&key)?;
                 Ok(Some(Stored { first: first_of(&key)?, bytes }))
             }
             Some(_) | None => Ok(None),
@@ -235,6 +239,7 @@ impl Database {
         contain(|| {
             for entry in self.db().scan_prefix([Key::BLOCK]) {
                 let (key, bytes) = entry?;
+                self.touch(&key)?;
                 let first = first_of(&key)?;
                 let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
                 if first != extent.last.next() || header.first != first {
@@ -276,9 +281,17 @@ impl Database {
     fn stored_block_with(&self, sequence: Sequence) -> Result<(Sequence, sled::IVec), Fault> {
         let after = Key::Block(sequence.next()).to_bytes();
         match contain(|| Ok(self.db().get_lt(after)?))? {
-            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => Ok((first_of(&key)?, bytes)),
+            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
+                self.touch(&key)?;
+                Ok((first_of(&key)?, bytes))
+            }
             Some(_) | None => Err(Fault::Missing(sequence)),
         }
+    }
+
+    /// Makes sled notice that it should put something out of its cache: see [`TOUCHES`].
+    fn touch(&self, key: &[u8]) -> Result<(), Fault> {
+        contain(|| (0..TOUCHES).try_for_each(|_| Ok(self.db().contains_key(key).map(drop)?)))
     }
 
     fn db(&self) -> &sled::Db {
