@@ -1,4 +1,4 @@
-/* A disk that takes 2 ms longer for each sync: what flash without a capacitor takes at best. Preloaded by durable_append. */
+/* A disk that takes 2 ms longer for each sync: what flash without a capacitor takes at best. Preloaded by append.rs. */
 #define _GNU_SOURCE
 #include <sys/syscall.h>
 #include <time.h>
