@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::name::{AssetPath, SourceName, StateName, TagPath};
 use crate::reading::{Cause, Value};
 use crate::stream::{Lane, Sequence, StreamId};
@@ -252,6 +255,18 @@ impl FromStr for EventType {
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| UnknownEventType(text.to_owned()))
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

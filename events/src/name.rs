@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest single name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -99,6 +100,12 @@ macro_rules! name {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let check: fn(&str) -> Result<(), InvalidName> = $check;
                 check(text).map(|()| Self(text.into()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
             }
         }
 

@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
 /// Displays as RFC 3339 in UTC with six fractional digits.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(i64);
 
 /// The text is not an RFC 3339 time.
@@ -85,6 +85,27 @@ impl FromStr for Timestamp {
     }
 }
 
+/// The text for people and what they read, such as JSON; microseconds where space counts.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            i64::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +115,17 @@ mod tests {
         let time = Timestamp::from_micros(1_767_225_600_000_250);
         assert_eq!(time.to_string(), "2026-01-01T00:00:00.000250Z");
         assert_eq!(time.to_string().parse::<Timestamp>().expect("own display"), time);
+    }
+
+    #[test]
+    fn json_has_the_text_and_postcard_the_number() {
+        let time = Timestamp::from_micros(1_767_225_600_000_250);
+        let json = serde_json::to_string(&time).expect("plain data");
+        assert_eq!(json, "\"2026-01-01T00:00:00.000250Z\"");
+        assert_eq!(serde_json::from_str::<Timestamp>(&json).expect("own text"), time);
+        let stored = postcard::to_stdvec(&time).expect("plain data");
+        assert_eq!(stored, postcard::to_stdvec(&time.as_micros()).expect("plain data"));
+        assert_eq!(postcard::from_bytes::<Timestamp>(&stored).expect("own bytes"), time);
     }
 
     #[test]
