@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Writes types.tsv: what registers hold a value of each type, computed with struct and not with our decoder.
+"""Prints types.tsv: what registers hold a value of each type, computed with struct and not with our decoder.
 
-Run it without arguments; the same numbers come out every time. Columns: place, type, order, bytes, bits,
-registers in hex, and what must be read: a kind and the value (of a float the 64 bits, of a text the
-UTF-8 bytes, both in hex), or `bad` and the cause.
+The same numbers come out every time: `make.py > types.tsv`, and a test insists. Columns: place, type, order,
+bytes, bits, scale, offset, registers in hex, and what must be read: a kind and the value (of a float the 64
+bits, of a text the UTF-8 bytes, both in hex), or `bad` and the cause.
 """
 
 import math
 import random
 import struct
-from pathlib import Path
 
 ORDERS = ["ABCD", "CDAB", "BADC", "DCBA"]
 random.seed(20260)
 rows = []
 
 
-def add(kind, words, expected, at="holding:0", order="", size="", bits=""):
-    rows.append([at, kind, order, str(size), str(bits), " ".join(f"{w:04x}" for w in words), expected])
+def add(kind, words, expected, at="holding:0", order="", size="", bits="", scale="", offset=""):
+    options = [str(option) for option in (order, size, bits, scale, offset)]
+    rows.append([at, kind, *options, " ".join(f"{w:04x}" for w in words), expected])
 
 
 def words(big_endian, order):
@@ -99,11 +99,39 @@ def texts():
         add("string", words(b"\xff\xfe", order), "bad not-text", order=order, size=2)
 
 
+def scaled():
+    """A raw number becomes raw * scale + offset, in double precision and in this order."""
+    for kind, code, low, high in [
+        ("u16", "H", 0, 2**16 - 1),
+        ("i16", "h", -(2**15), 2**15 - 1),
+        ("i32", "i", -(2**31), 2**31 - 1),
+        ("u64", "Q", 0, 2**64 - 1),
+    ]:
+        for scale, offset in [(0.1, ""), (0.01, -40), ("", 273.15), (-2.5, 1e6)]:
+            for raw in [low, high, random.randint(low, high)]:
+                order = "" if code in "Hh" else random.choice(ORDERS)
+                read = raw * (scale or 1.0) + (offset or 0.0)
+                add(
+                    kind,
+                    words(struct.pack(">" + code, raw), order),
+                    "float " + double(read),
+                    order=order,
+                    scale=scale,
+                    offset=offset,
+                )
+    for order in ORDERS:
+        raw = struct.unpack(">f", struct.pack(">f", 71.3))[0]
+        read = raw * 0.1 + 0.5
+        add("f32", words(struct.pack(">f", raw), order), "float " + double(read), order=order, scale=0.1, offset=0.5)
+        add("bcd32", words(bytes.fromhex("00012345"), order), "float " + double(12345 * 0.1), order=order, scale=0.1)
+    add("bits", [0x0F50], "float " + double(5 * 0.5), at="holding:0.4", bits=4, scale=0.5)
+    add("f64", words(struct.pack(">d", 1e308), "ABCD"), "bad not-finite", scale=1000.0)
+
+
 integers()
 floats()
 decimals()
 fields()
 texts()
-target = Path(__file__).with_name("types.tsv")
-target.write_text("".join("\t".join(row) + "\n" for row in rows))
-print(len(rows), "cases in", target.name)
+scaled()
+print("\n".join("\t".join(row) for row in rows))

@@ -1,16 +1,20 @@
 //! Every type and order against values that Python's `struct` laid out: `adapters/vectors/make.py`.
 
+use std::process::Command;
+
 use penstock_events::{Sample, TagId, Value};
 
 use super::{Answer, sample};
-use crate::modbus::{Encoding, Layout, Tag};
+use crate::modbus::{Encoding, Layout, Scaling, Tag};
 
 const VECTORS: &str = include_str!("../../../vectors/types.tsv");
 
 /// Reads one line: the tag, its registers, and what must come out.
 fn case(line: &str) -> (Tag, Answer, &str) {
     let columns: Vec<&str> = line.split('\t').collect();
-    let [at, kind, order, bytes, bits, words, expected] = columns[..] else { panic!("{line}") };
+    let [at, kind, order, bytes, bits, scale, offset, words, expected] = columns[..] else {
+        panic!("{line}")
+    };
     let layout = Layout {
         order: (!order.is_empty()).then(|| order.parse().expect(line)),
         bytes: (!bytes.is_empty()).then(|| bytes.parse().expect(line)),
@@ -18,7 +22,11 @@ fn case(line: &str) -> (Tag, Answer, &str) {
     };
     let encoding = Encoding::new(kind, layout).expect(line);
     let path = "plc.tag".parse().expect("a tag path");
-    let tag = Tag::new(TagId(0), path, at.parse().expect(line), encoding).expect(line);
+    let mut tag = Tag::new(TagId(0), path, at.parse().expect(line), encoding).expect(line);
+    if !(scale.is_empty() && offset.is_empty()) {
+        let number = |text: &str, absent| if text.is_empty() { absent } else { text.parse().expect(line) };
+        tag = tag.scaled(Scaling { factor: number(scale, 1.0), offset: number(offset, 0.0) }).expect(line);
+    }
     let words = words.split_whitespace().map(|word| u16::from_str_radix(word, 16).expect(line));
     (tag, Answer::Registers(words.collect()), expected)
 }
@@ -46,4 +54,13 @@ fn every_type_and_order_is_read_as_python_laid_it_out() {
         let (tag, answer, expected) = case(line);
         assert_eq!(shown(&sample(&tag, &answer, 0)), expected, "{line}");
     }
+}
+
+#[test]
+fn the_vectors_are_those_that_the_script_computes() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/make.py");
+    let run = Command::new("python3").arg(script).output().expect("`make peers` installs python3");
+    let printed = String::from_utf8(run.stdout).expect("the script prints text");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(printed == VECTORS, "run {script} > types.tsv and see what changed");
 }
