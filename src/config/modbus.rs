@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_adapters::modbus::{DEFAULT_PORT, Device, Limits};
+use penstock_adapters::modbus::{DEFAULT_PORT, Device, Limits, Places};
 use penstock_events::{SourceId, SourceName};
 
 use super::catalog::Catalog;
@@ -49,6 +49,11 @@ impl FromStr for Address {
     }
 }
 
+impl Text for Places {
+    const ALLOWED: &'static str =
+        "places of one table, such as holding:200-299, input:7 or the classic 40201-40300";
+}
+
 /// Reads a device; what it declares goes into the catalog.
 pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<Device> {
     let name_field = table.key("name", "press-1");
@@ -76,10 +81,12 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> O
 fn limits(table: &Table<'_>) -> Limits {
     let registers = table.key("max_registers", "125").or_in(Limits::MAX_REGISTERS, 1..=Limits::MAX_REGISTERS);
     let bits = table.key("max_bits", "2000").or_in(Limits::MAX_BITS, 1..=Limits::MAX_BITS);
-    let gap_registers =
-        table.key("max_gap_registers", "16").or_in(Limits::DEFAULT_GAP_REGISTERS, 0..=Limits::MAX_REGISTERS);
-    let gap_bits = table.key("max_gap_bits", "256").or_in(Limits::DEFAULT_GAP_BITS, 0..=Limits::MAX_BITS);
-    Limits::new(registers, bits, gap_registers, gap_bits).expect("both sizes are within the limits of Modbus")
+    let gap_registers = table.key("max_gap_registers", "16").optional_in(0..=Limits::MAX_REGISTERS);
+    let gap_bits = table.key("max_gap_bits", "256").optional_in(0..=Limits::MAX_BITS);
+    Limits::new(registers, bits)
+        .expect("both sizes are within the limits of Modbus")
+        .with_gaps(gap_registers, gap_bits)
+        .never_reading(table.list("never_read", "holding:200-299"))
 }
 
 fn tags(

@@ -94,6 +94,21 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// The values of the list `name`; those that are wrong are left out, and reported.
+    pub(super) fn list<T: Setting>(&self, name: &'static str, example: &'static str) -> Vec<T> {
+        let Some(value) = self.ask(name) else { return Vec::new() };
+        let spot = self.spot.at(self.spot.path_of(name), value.span());
+        let DeValue::Array(items) = value.get_ref() else {
+            self.not_a(&spot, "a list", &format!("{name} = [{example:?}]"));
+            return Vec::new();
+        };
+        let read = |(index, item): (usize, &'t Spanned<DeValue<'t>>)| {
+            let spot = spot.at(format!("{}[{index}]", spot.path), item.span());
+            Field { name, example, value: Some(item.get_ref()), spot }.optional()
+        };
+        items.iter().enumerate().filter_map(read).collect()
+    }
+
     /// The table `name`, read with `schema`; none when it is absent.
     pub(super) fn table<T>(
         &self,

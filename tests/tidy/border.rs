@@ -36,11 +36,13 @@ const CONFINED: [(&str, &[&str]); 13] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 9] = [
+const PURE: [&str; 11] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
     "adapters/src/modbus/encoding",
+    "adapters/src/modbus/limits",
+    "adapters/src/modbus/places",
     "adapters/src/modbus/plan",
     "adapters/src/modbus/schedule",
     "buffer/src/block",

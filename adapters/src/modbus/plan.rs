@@ -1,18 +1,27 @@
-//! Which requests read all tags of a device: the fewest blocks within its limits. Pure.
+//! Which requests read all tags of a device at the least cost within its limits. Pure.
 //!
-//! A block is one request: neighbouring places of one table. Tags share a block when the places
-//! that nobody wants between them are no more than the allowed gap, and no tag is split over two
-//! blocks, since its halves could then be of different moments.
+//! A block is one request: neighbouring places of one table. No tag is split over two blocks, since
+//! its halves could then be of different moments, and no block touches a forbidden place.
 //!
-//! The way: per table, in order of place, a block takes every tag until one does not fit, which
-//! begins the next block. That is the fewest: the first unread place has to begin a block, and what
-//! a block leaves for the next never reaches further than what it took.
+//! The cost of a block is that of a request ([`Limits::request_cost_bytes`]) and of the places that
+//! it reads, wanted or not. Where the operator says how wide a gap may be, requests count before
+//! anything else: then it is the fewest requests, and of those the ones that read the least.
+//!
+//! The way, per table: tags that lie within another are read with it. Of the others, in order of
+//! place, both first and last places grow; so some cheapest plan cuts that order into runs, and the
+//! run that ends at a tag begins at the earliest possible one or behind it. The cheapest cut before
+//! each tag is the least of a window that only moves forwards: sorting aside, this takes linear time.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 
 use super::address::{Cell, Table};
-use super::device::Limits;
+use super::limits::Limits;
 use super::tag::Tag;
+
+/// More than all places of a table together can cost, so that one request less is always worth it.
+const DEAREST_REQUEST_BITS: i64 = 1 << 32;
 
 /// One request: `count` places of `table` from `start`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,43 +52,130 @@ pub(super) struct Plan {
     pub(super) homes: Vec<Home>,
 }
 
-/// The fewest requests that read all `tags` within `limits`, whatever the order of the tags.
+/// The cheapest requests that read all `tags` within `limits`, whatever the order of the tags.
 ///
-/// Every tag [fits](Tag::fits) the limits; one that does not gets a block of its own width.
+/// Every tag [fits](Tag::fits) the limits; one that does not gets a block of its own.
 pub(super) fn plan(tags: &[Tag], limits: &Limits) -> Plan {
     let mut by_place: Vec<usize> = (0..tags.len()).collect();
-    by_place.sort_unstable_by_key(|&index| (tags[index].at().table, tags[index].at().start));
-
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut homes = vec![Home { block: 0, offset: 0 }; tags.len()];
-    for index in by_place {
-        let tag = &tags[index];
-        match blocks.last_mut().and_then(|block| Some((block.extended(tag, limits)?, block))) {
-            Some((count, block)) => block.count = count,
-            None => blocks.push(Block { table: tag.at().table, start: tag.at().start, count: tag.width() }),
-        }
-        let block = blocks.len() - 1;
-        homes[index] = Home { block, offset: tag.at().start - blocks[block].start };
+    // Of tags that begin together the widest comes first, so that those within it follow it.
+    by_place.sort_unstable_by_key(|&index| {
+        (tags[index].at().table, tags[index].at().start, u16::MAX - tags[index].width())
+    });
+    let mut made = Plan { blocks: Vec::new(), homes: vec![Home { block: 0, offset: 0 }; tags.len()] };
+    for of_table in by_place.chunk_by(|&a, &b| tags[a].at().table == tags[b].at().table) {
+        made.add_table(tags, of_table, limits);
     }
-    Plan { blocks, homes }
+    made
 }
 
-impl Block {
-    /// What one of its places holds.
-    pub(super) const fn cell(&self) -> Cell {
-        self.table.cell()
+impl Plan {
+    /// Plans the tags of one table, in order of place.
+    fn add_table(&mut self, tags: &[Tag], by_place: &[usize], limits: &Limits) {
+        let Some(table) = by_place.first().map(|&index| tags[index].at().table) else { return };
+        let first_block = self.blocks.len();
+        let spans = Span::outermost(by_place.iter().map(|&index| Span::of(&tags[index])));
+        for run in cheapest_runs(&spans, table, limits) {
+            let (start, last) = (spans[run.start].first, spans[run.end - 1].last);
+            // A tag that fits no request keeps its width, which the device may refuse.
+            self.blocks.push(Block { table, start, count: last - start + 1 });
+        }
+        let mut block = first_block;
+        for &index in by_place {
+            let start = tags[index].at().start;
+            while self.blocks.get(block + 1).is_some_and(|next| next.start <= start) {
+                block += 1;
+            }
+            self.homes[index] = Home { block, offset: start - self.blocks[block].start };
+        }
+    }
+}
+
+/// The places of a tag.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    first: u16,
+    last: u16,
+}
+
+impl Span {
+    const fn of(tag: &Tag) -> Self {
+        let first = tag.at().start;
+        Self { first, last: first + (tag.width() - 1) }
     }
 
-    /// How many places the block has once it reads `tag` too, which does not begin before it; none
-    /// when the tag is of another table, too far away or too much.
-    fn extended(&self, tag: &Tag, limits: &Limits) -> Option<u16> {
-        if tag.at().table != self.table {
-            return None;
+    /// Those that lie within no other. Of spans in order, first and last places grow from one to the next.
+    fn outermost(in_order: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut outermost: Vec<Self> = Vec::new();
+        for span in in_order {
+            if outermost.last().is_none_or(|known| known.last < span.last) {
+                outermost.push(span);
+            }
         }
-        let offset = tag.at().start.checked_sub(self.start)?;
-        let gap = offset.saturating_sub(self.count);
-        let count = self.count.max(offset.checked_add(tag.width())?);
-        (gap <= limits.gap(self.cell()) && count <= limits.size(self.cell())).then_some(count)
+        outermost
+    }
+
+    /// Whether one request may read both and what lies between them. `next` is the next one.
+    fn may_join(self, next: Self, table: Table, limits: &Limits) -> bool {
+        let (Some(after), Some(before)) = (self.last.checked_add(1), next.first.checked_sub(1)) else {
+            return true;
+        };
+        let gap = next.first.saturating_sub(after);
+        gap == 0
+            || limits.max_gap(table.cell()).is_none_or(|most| gap <= most)
+                && limits.forbidden(table, after, before).is_none()
+    }
+}
+
+/// What it costs to read the spans before some place: bits on the line, then requests.
+type Cost = (i64, usize);
+
+/// The cuts of `spans` into runs of one request each that cost the least.
+fn cheapest_runs(spans: &[Span], table: Table, limits: &Limits) -> Vec<Range<usize>> {
+    let place = place_bits(table.cell());
+    let request = match limits.max_gap(table.cell()) {
+        Some(_) => DEAREST_REQUEST_BITS,
+        None => 8 * i64::from(limits.request_cost_bytes()),
+    };
+    let mut cost: Cost = (0, 0);
+    // For each span, where the last run of the cheapest cut that ends with it begins.
+    let mut begins = Vec::with_capacity(spans.len());
+    // Where that run can begin, with the cost before and less the places before: whoever costs more
+    // than one behind it will never be chosen, so the cheapest is in front.
+    let mut window: VecDeque<(usize, Cost)> = VecDeque::new();
+    for (index, span) in spans.iter().enumerate() {
+        if index > 0 && !spans[index - 1].may_join(*span, table, limits) {
+            window.clear();
+        }
+        let begun = (cost.0 - place * i64::from(span.first), cost.1);
+        while window.pop_back_if(|(_, other)| *other > begun).is_some() {}
+        window.push_back((index, begun));
+        let is_too_much = |begin: usize| span.last - spans[begin].first >= limits.size(table.cell());
+        while window.pop_front_if(|(begin, _)| *begin < index && is_too_much(*begin)).is_some() {}
+        let (begin, begun) = window[0];
+        begins.push(begin);
+        cost = (begun.0 + request + place * (i64::from(span.last) + 1), begun.1 + 1);
+    }
+    runs(&begins)
+}
+
+/// The runs from their beginnings, of which only those that lead back from the last one count.
+fn runs(begins: &[usize]) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut end = begins.len();
+    while end > 0 {
+        let begin = begins[end - 1];
+        runs.push(begin..end);
+        end = begin;
+    }
+    runs.reverse();
+    runs
+}
+
+/// What a place adds to an answer.
+const fn place_bits(cell: Cell) -> i64 {
+    match cell {
+        Cell::Bit => 1,
+        Cell::Register => 16,
     }
 }
 
@@ -91,177 +187,4 @@ impl fmt::Display for Block {
 }
 
 #[cfg(test)]
-mod tests {
-    use penstock_events::TagId;
-    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
-    use proptest::{collection, sample};
-
-    use super::{Block, Home, Plan, plan};
-    use crate::modbus::{Address, Encoding, FirstByte, Limits, Order, Table, Tag};
-
-    fn tag(at: &str, encoding: Encoding) -> Tag {
-        let at = at.parse::<Address>().expect(at);
-        Tag::new(TagId(0), "plc.tag".parse().expect("a tag path"), at, encoding).expect("a valid tag")
-    }
-
-    fn limits(registers: u16, gap_registers: u16) -> Limits {
-        Limits::new(registers, registers, gap_registers, gap_registers).expect("valid limits")
-    }
-
-    #[test]
-    fn no_tags_need_no_requests() {
-        assert_eq!(plan(&[], &Limits::default()), Plan::default());
-    }
-
-    #[test]
-    fn tags_of_one_table_share_a_request_whatever_their_order() {
-        let tags = [
-            tag("holding:104", Encoding::F32(Order::Abcd)),
-            tag("coil:7", Encoding::Bool),
-            tag("holding:100", Encoding::U16),
-            tag("holding:100.3", Encoding::Bool),
-        ];
-        let made = plan(&tags, &Limits::default());
-        let coils = Block { table: Table::Coil, start: 7, count: 1 };
-        let registers = Block { table: Table::HoldingRegister, start: 100, count: 6 };
-        assert_eq!(made.blocks, [coils, registers]);
-        let home = |block, offset| Home { block, offset };
-        assert_eq!(made.homes, [home(1, 4), home(0, 0), home(1, 0), home(1, 0)]);
-    }
-
-    #[test]
-    fn a_gap_is_bridged_up_to_its_limit() {
-        let tags = [tag("input:0", Encoding::U16), tag("input:4", Encoding::U16)];
-        assert_eq!(plan(&tags, &limits(125, 3)).blocks.len(), 1);
-        assert_eq!(plan(&tags, &limits(125, 2)).blocks.len(), 2);
-    }
-
-    #[test]
-    fn a_full_request_is_not_extended() {
-        let tags = [tag("input:0", Encoding::U16), tag("input:124", Encoding::U16)];
-        assert_eq!(plan(&tags, &limits(125, 125)).blocks.len(), 1);
-        assert_eq!(plan(&tags, &limits(124, 125)).blocks.len(), 2);
-    }
-
-    #[test]
-    fn the_last_place_of_a_table_can_be_read() {
-        let tags = [tag("holding:65535", Encoding::U16), tag("holding:65534", Encoding::U16)];
-        let all = Block { table: Table::HoldingRegister, start: 65_534, count: 2 };
-        assert_eq!(plan(&tags, &Limits::default()).blocks, [all]);
-    }
-
-    fn tags(table: Table, places: u16, count: usize) -> impl Strategy<Value = Vec<Tag>> {
-        let encoding = match table {
-            Table::Coil | Table::DiscreteInput => Just(Encoding::Bool).boxed(),
-            _ => prop_oneof![
-                Just(Encoding::U16),
-                Just(Encoding::F32(Order::Abcd)),
-                Just(Encoding::I64(Order::Abcd)),
-                (1_u16..=16).prop_map(|bytes| Encoding::Text { bytes, first: FirstByte::High })
-            ]
-            .boxed(),
-        };
-        let at = (0..places).prop_map(move |start| Address { table, start, bit: None });
-        let tag = (at, encoding).prop_filter_map("past the end", |(at, encoding)| {
-            Tag::new(TagId(0), "plc.tag".parse().expect("a tag path"), at, encoding).ok()
-        });
-        collection::vec(tag, 0..count)
-    }
-
-    fn maps() -> impl Strategy<Value = Vec<Tag>> {
-        let of = |table| tags(table, 400, 40);
-        (of(Table::Coil), of(Table::InputRegister), of(Table::HoldingRegister))
-            .prop_map(|(a, b, c)| [a, b, c].concat())
-            .prop_shuffle()
-    }
-
-    /// The fewest blocks for up to six tags of one table, found by trying every way to group them.
-    fn fewest_by_trying(tags: &[Tag], limits: &Limits) -> usize {
-        fn try_all(rest: &[Tag], groups: &mut Vec<Vec<Tag>>, limits: &Limits) -> usize {
-            let Some((tag, rest)) = rest.split_first() else {
-                let fits = groups.iter().all(|group| is_one_request(group, limits));
-                return if fits { groups.len() } else { usize::MAX };
-            };
-            let mut best = usize::MAX;
-            for at in 0..=groups.len() {
-                match groups.get_mut(at) {
-                    Some(group) => group.push(tag.clone()),
-                    None => groups.push(vec![tag.clone()]),
-                }
-                best = best.min(try_all(rest, groups, limits));
-                groups[at].pop();
-                groups.retain(|group| !group.is_empty());
-            }
-            best
-        }
-        try_all(tags, &mut Vec::new(), limits)
-    }
-
-    /// Whether one request may read the whole group: by marking each place that a tag wants.
-    fn is_one_request(group: &[Tag], limits: &Limits) -> bool {
-        let mut wanted = [false; 64];
-        for tag in group {
-            let start = usize::from(tag.at().start);
-            wanted[start..start + usize::from(tag.width())].fill(true);
-        }
-        let first = wanted.iter().position(|&w| w).expect("a group has a tag");
-        let last = wanted.iter().rposition(|&w| w).expect("a group has a tag");
-        let widest_gap = wanted[first..=last].split(|&w| w).map(<[bool]>::len).max().unwrap_or(0);
-        let cell = group[0].at().table.cell();
-        last - first < usize::from(limits.size(cell)) && widest_gap <= usize::from(limits.gap(cell))
-    }
-
-    proptest! {
-        #[test]
-        fn every_tag_lies_whole_in_its_block(map in maps(), size in 8_u16..=125, gap in 0_u16..=20) {
-            let made = plan(&map, &limits(size, gap));
-            assert_eq!(made.homes.len(), map.len());
-            for (tag, home) in map.iter().zip(&made.homes) {
-                let block = made.blocks[home.block];
-                assert_eq!((block.table, block.start + home.offset), (tag.at().table, tag.at().start));
-                assert!(home.offset + tag.width() <= block.count);
-            }
-        }
-
-        #[test]
-        fn every_block_is_within_the_limits_and_wanted(map in maps(), size in 8_u16..=125, gap in 0_u16..=20) {
-            let made = plan(&map, &limits(size, gap));
-            for (index, block) in made.blocks.iter().enumerate() {
-                assert!((1..=size).contains(&block.count));
-                assert!(made.homes.iter().any(|home| home.block == index && home.offset == 0));
-            }
-        }
-
-        #[test]
-        fn no_two_blocks_could_be_one(map in maps(), size in 8_u16..=125, gap in 0_u16..=20) {
-            let made = plan(&map, &limits(size, gap));
-            for pair in made.blocks.windows(2) {
-                let [a, b] = [pair[0], pair[1]];
-                let reach = a.start + a.count;
-                let mergeable = a.table == b.table
-                    && b.start.saturating_sub(reach) <= gap
-                    && reach.max(b.start + b.count) - a.start <= size;
-                assert!(!mergeable, "{a:?} and {b:?} could be one");
-            }
-        }
-
-        #[test]
-        fn the_requests_do_not_depend_on_the_order_of_the_tags(map in maps(), seed in any::<sample::Index>()) {
-            let mut turned = map.clone();
-            if !map.is_empty() {
-                turned.rotate_left(seed.index(map.len()));
-            }
-            assert_eq!(plan(&map, &limits(60, 4)).blocks, plan(&turned, &limits(60, 4)).blocks);
-        }
-
-        #[test]
-        fn no_way_to_group_the_tags_needs_fewer_requests(
-            map in tags(Table::HoldingRegister, 40, 7),
-            size in 8_u16..=24,
-            gap in 0_u16..=6,
-        ) {
-            let limits = limits(size, gap);
-            assert_eq!(plan(&map, &limits).blocks.len(), fewest_by_trying(&map, &limits));
-        }
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use penstock_events::{TagId, TagPath, Value};
 
 use super::address::{Address, BITS_PER_REGISTER, Cell};
-use super::device::Limits;
 use super::encoding::{Encoding, Number};
+use super::limits::Limits;
+use super::places::Places;
 
 /// Turns the number in the device into the quantity: `raw * factor + offset`, in double precision,
 /// so integers beyond 2^53 lose their last digits.
@@ -85,6 +86,16 @@ pub enum InvalidTag {
         width: u16,
         /// The limit in the same unit.
         limit: u16,
+    },
+    /// A value of which a part must never be read.
+    #[error("a {encoding} at {at} reads places of {places}, which never_read forbids")]
+    NeverRead {
+        /// Where it begins.
+        at: Address,
+        /// What it is.
+        encoding: Encoding,
+        /// The forbidden places.
+        places: Places,
     },
     /// Scaling of what is not a number.
     #[error("a {encoding} is not a number: leave the scaling out")]
@@ -208,13 +219,17 @@ impl Tag {
     ///
     /// # Errors
     ///
-    /// When it is wider than the limits allow.
-    pub const fn fits(&self, limits: &Limits) -> Result<(), InvalidTag> {
-        let (width, limit) = (self.width(), limits.size(self.at.table.cell()));
+    /// When it is wider than the limits allow, or stands where nothing may be read.
+    pub fn fits(&self, limits: &Limits) -> Result<(), InvalidTag> {
+        let Self { at, encoding, .. } = *self;
+        let (width, limit) = (self.width(), limits.size(at.table.cell()));
         if width > limit {
-            return Err(InvalidTag::WiderThanRequest { encoding: self.encoding, width, limit });
+            return Err(InvalidTag::WiderThanRequest { encoding, width, limit });
         }
-        Ok(())
+        match limits.forbidden(at.table, at.start, at.start + (width - 1)) {
+            Some(places) => Err(InvalidTag::NeverRead { at, encoding, places }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the two tags read some of the same bits of the device.

@@ -2,7 +2,7 @@
 
 use penstock_events::TagId;
 
-use super::{Cell, InvalidLimits, Limits, Tag};
+use super::{Limits, Tag};
 use crate::modbus::{Address, Encoding, InvalidTag, Number, Scaling};
 use crate::modbus::{FirstByte, Order};
 
@@ -72,7 +72,7 @@ fn a_string_has_room() {
 
 #[test]
 fn a_tag_fits_when_one_request_can_read_it() {
-    let limits = Limits::new(3, 1, 0, 0).expect("small limits");
+    let limits = Limits::new(3, 1).expect("small limits");
     assert_eq!(valid("holding:0", Encoding::Text { bytes: 6, first: FirstByte::High }).fits(&limits), Ok(()));
     assert_eq!(valid("coil:0", Encoding::Bool).fits(&limits), Ok(()));
     let wide = valid("holding:0", Encoding::U64(Order::Abcd));
@@ -119,21 +119,6 @@ fn tags_overlap_when_they_share_a_bit() {
     ] {
         assert_eq!((a.overlaps(&b), b.overlaps(&a)), (overlap, overlap), "{} and {}", a.at(), b.at());
     }
-}
-
-#[test]
-fn limits_stay_within_what_modbus_has() {
-    let limits = Limits::new(125, 2000, 0, u16::MAX).expect("the widest");
-    assert_eq!((limits.size(Cell::Register), limits.size(Cell::Bit)), (125, 2000));
-    assert_eq!((limits.gap(Cell::Register), limits.gap(Cell::Bit)), (0, u16::MAX));
-    for registers in [0, 126] {
-        assert_eq!(Limits::new(registers, 1, 0, 0), Err(InvalidLimits::Registers { registers }));
-    }
-    for bits in [0, 2001] {
-        assert_eq!(Limits::new(1, bits, 0, 0), Err(InvalidLimits::Bits { bits }));
-    }
-    let default = Limits::default();
-    assert_eq!(Limits::new(125, 2000, default.gap(Cell::Register), default.gap(Cell::Bit)), Ok(default));
 }
 
 #[test]
