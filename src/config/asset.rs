@@ -56,8 +56,8 @@ fn read_state(table: &Table<'_>, asset: Option<&AssetPath>, catalog: &mut Catalo
     if meaning == Some(Meaning::Measured) {
         tag_field
             .spot()
-            .error("a measured or scaled value or a text tells no state")
-            .allowed("a tag of type bool, u16, i16, u32, i32, u64 or i64 without scale and offset")
+            .error("a measured, scaled or named value or a text tells no state")
+            .allowed("a tag of type bool, u16, i16, u32, i32, u64 or i64 without scale, offset and names")
             .record();
     }
     let map = table.table("map", "map = { 0 = \"stopped\", 1 = \"running\" }", |map| read_map(map, meaning));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use penstock_adapters::modbus::{
-    Address, Encoding, InvalidEncoding, InvalidTag, Layout, Limits, Number, Order, Scaling, Tag,
+    Address, Encoding, InvalidEncoding, InvalidTag, Layout, Limits, Names, Number, Order, Scaling, Tag,
 };
 use penstock_events::{SourceId, TagName};
 
@@ -14,7 +14,7 @@ use super::table::Table;
 use super::telemetry;
 
 /// The columns that a tag list may have: every key of [`read`].
-pub(super) const COLUMNS: [&str; 16] = [
+pub(super) const COLUMNS: [&str; 17] = [
     "name",
     "at",
     "type",
@@ -26,6 +26,7 @@ pub(super) const COLUMNS: [&str; 16] = [
     "invalid",
     "min",
     "max",
+    "names",
     "unit",
     "asset",
     "deadband",
@@ -38,6 +39,10 @@ pub(super) const REQUIRED_COLUMNS: [&str; 3] = ["name", "at", "type"];
 impl Text for Address {
     const ALLOWED: &'static str = "coil:N, discrete:N, input:N or holding:N, N from 0, or the classic 00001, 10001, \
                                    30001 or 40001; a bit of a register follows a dot";
+}
+
+impl Text for Names {
+    const ALLOWED: &'static str = "numbers and their names, such as 0=off, 1=heating";
 }
 
 /// A tag, and where it stands.
@@ -66,6 +71,7 @@ pub(super) fn read(
     let encoding = encoding(table);
     let scaling = scaling(table);
     let trust = Trust::read(table);
+    let names = table.key("names", "0=off, 1=heating").optional::<Names>();
     let unit = table.key("unit", "Cel").optional::<String>();
     let report =
         (table.spot().file().typing() != Typing::Toml).then(|| telemetry::read_columns(table)).flatten();
@@ -77,6 +83,7 @@ pub(super) fn read(
             InvalidTag::ScaledNotANumber { .. } | InvalidTag::Scaling { .. } => "scale",
             InvalidTag::NeverInvalid { .. } => "invalid",
             InvalidTag::RangeOfNoNumber { .. } | InvalidTag::EmptyRange { .. } => trust.key(),
+            InvalidTag::NeverNamed { .. } | InvalidTag::NamedNumber => "names",
             _ => "at",
         };
         table.key(key, "").spot().error(error.to_string()).record();
@@ -86,6 +93,9 @@ pub(super) fn read(
         tag = tag.scaled(scaling).inspect_err(reject).ok()?;
     }
     tag = trust.apply(tag).inspect_err(reject).ok()?;
+    if let Some(names) = names {
+        tag = tag.named(names).inspect_err(reject).ok()?;
+    }
     tag.fits(limits).inspect_err(reject).ok()?;
     catalog.describe_tag(id, meaning(&tag), unit.map(Arc::from));
     if let Some((report, spot)) = report {
@@ -129,6 +139,7 @@ fn scaling(table: &Table<'_>) -> Option<Scaling> {
 
 fn meaning(tag: &Tag) -> Meaning {
     match (tag.encoding(), tag.encoding().whole_range()) {
+        _ if tag.names().is_some() => Meaning::Measured,
         (Encoding::Bool, _) => Meaning::Switch,
         (_, Some((lowest, highest))) if tag.scaling().is_none() => Meaning::Whole { lowest, highest },
         _ => Meaning::Measured,

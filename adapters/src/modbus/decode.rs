@@ -38,7 +38,7 @@ fn sample(tag: &Tag, answer: &Answer, offset: u16) -> Sample {
     let value = match answer {
         Answer::Exception(code) => Err(Cause::ModbusException(*code)),
         Answer::Bits(bits) => match bits.get(places) {
-            Some([bit]) => Ok(Value::Bool(*bit)),
+            Some([bit]) => named(tag, Value::Bool(*bit)),
             _ => Err(Cause::Malformed),
         },
         Answer::Registers(registers) => match registers.get(places) {
@@ -57,7 +57,7 @@ fn places(offset: u16, width: u16) -> Range<usize> {
 /// The value in the registers of one tag.
 fn value(tag: &Tag, words: &[u16]) -> Result<Value, Cause> {
     let number = match tag.encoding() {
-        Encoding::Bool => return Ok(Value::Bool(bit(words, tag.at().bit.unwrap_or(0)))),
+        Encoding::Bool => return named(tag, Value::Bool(bit(words, tag.at().bit.unwrap_or(0)))),
         Encoding::Text { bytes, first } => return text(words, bytes, first),
         Encoding::U16 => Value::UInt(unsigned(words, Order::Abcd)),
         Encoding::Bcd16 => Value::UInt(decimal(unsigned(words, Order::Abcd))?),
@@ -79,7 +79,15 @@ fn value(tag: &Tag, words: &[u16]) -> Result<Value, Cause> {
     match as_f64(&value) {
         quantity if !quantity.is_finite() => Err(Cause::NotFinite),
         quantity if !tag.range().contains(&quantity) => Err(Cause::OutOfRange),
-        _ => Ok(value),
+        _ => named(tag, value),
+    }
+}
+
+/// The name of an enumeration's number; the value itself where the tag has no names.
+fn named(tag: &Tag, value: Value) -> Result<Value, Cause> {
+    match tag.names() {
+        Some(names) => names.of(&value).cloned().map(Value::Text).ok_or(Cause::OutOfRange),
+        None => Ok(value),
     }
 }
 

@@ -7,6 +7,7 @@ use penstock_events::{TagId, TagPath, Value};
 use super::address::{Address, BITS_PER_REGISTER, Cell};
 use super::encoding::{Encoding, Number};
 use super::limits::Limits;
+use super::names::Names;
 use super::places::Places;
 
 /// Turns the number in the device into the quantity: `raw * factor + offset`, in double precision,
@@ -29,6 +30,7 @@ pub struct Tag {
     scaling: Option<Scaling>,
     invalid: Option<Value>,
     range: RangeInclusive<f64>,
+    names: Option<Names>,
 }
 
 /// Why a tag is not possible.
@@ -117,6 +119,17 @@ pub enum InvalidTag {
         /// What it is.
         encoding: Encoding,
     },
+    /// A name for a number that the device cannot send.
+    #[error("a {encoding} is never the whole number {number}: leave its name out")]
+    NeverNamed {
+        /// What the tag is.
+        encoding: Encoding,
+        /// The number as it was given.
+        number: i128,
+    },
+    /// Names and numbers at once.
+    #[error("a tag whose numbers have names is a text: leave scale, offset, min and max out")]
+    NamedNumber,
     /// A range that nothing is in.
     #[error("nothing is from {min} to {max}: use a min that is not above the max")]
     EmptyRange {
@@ -169,7 +182,7 @@ impl Tag {
             return Err(InvalidTag::PastEnd { at, encoding, end });
         }
         let range = f64::NEG_INFINITY..=f64::INFINITY;
-        Ok(Self { id, path, at, encoding, scaling: None, invalid: None, range })
+        Ok(Self { id, path, at, encoding, scaling: None, invalid: None, range, names: None })
     }
 
     /// The same tag with its number scaled, which makes every value a float.
@@ -213,6 +226,26 @@ impl Tag {
         } else {
             Err(InvalidTag::EmptyRange { min, max })
         }
+    }
+
+    /// The same tag, whose numbers stand for these names; one that has none cannot be trusted.
+    ///
+    /// # Errors
+    ///
+    /// When the device can never send one of the numbers, or the tag is scaled or has a range.
+    pub fn named(self, names: Names) -> Result<Self, InvalidTag> {
+        let encoding = self.encoding;
+        let can_be = |number: i128| match encoding {
+            Encoding::Bool => matches!(number, 0 | 1),
+            _ => encoding.whole_range().is_some() && encoding.raw(Number::Whole(number)).is_some(),
+        };
+        if let Some(number) = names.numbers().find(|number| !can_be(*number)) {
+            return Err(InvalidTag::NeverNamed { encoding, number });
+        }
+        if self.scaling.is_some() || self.range != (f64::NEG_INFINITY..=f64::INFINITY) {
+            return Err(InvalidTag::NamedNumber);
+        }
+        Ok(Self { names: Some(names), ..self })
     }
 
     /// Whether one request can read the tag.
@@ -288,6 +321,11 @@ impl Tag {
     /// The scaled numbers that can be trusted.
     pub const fn range(&self) -> &RangeInclusive<f64> {
         &self.range
+    }
+
+    /// What its numbers are called.
+    pub const fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
     }
 
     /// How many places of its table it takes.

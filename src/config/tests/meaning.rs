@@ -27,6 +27,7 @@ fn odd_types_and_doubtful_numbers_are_declared_with_a_tag() {
         r#"at = "holding:200", type = "i16", invalid = -32768, scale = 0.1, min = -40, max = 125.5"#,
         r#"at = "holding:200", type = "u64", invalid = 0x7FFFFFFFFFFFFFFF"#,
         r#"at = "holding:200", type = "f32", invalid = -999.9"#,
+        r#"at = "holding:200", type = "u16", invalid = 65535, names = "0=off, 1=heating""#,
     ] {
         assert_eq!(wrong_with(keys), [""; 0], "{keys}");
     }
@@ -44,6 +45,9 @@ fn each_mistake_in_an_odd_type_is_said_at_its_key() {
         (r#"at = "holding:200", type = "i16", invalid = 32768"#, "invalid"),
         (r#"at = "holding:200", type = "i16", min = 5, max = 4"#, "min"),
         (r#"at = "holding:200.0", type = "bool", max = 4"#, "max"),
+        (r#"at = "holding:200", type = "u16", names = "off""#, "names"),
+        (r#"at = "holding:200", type = "u16", names = "70000=off""#, "names"),
+        (r#"at = "holding:200", type = "u16", names = "0=off", scale = 2"#, "names"),
     ] {
         let problems = wrong_with(keys);
         assert_eq!(problems.len(), 1, "{keys} gave {problems:?}");

@@ -7,7 +7,7 @@ use proptest::{collection, sample};
 
 use super::{Answer, readings, sample as decode};
 use crate::modbus::plan::plan;
-use crate::modbus::{Address, Encoding, FirstByte, Limits, Number, Order, Scaling, Table, Tag};
+use crate::modbus::{Address, Encoding, FirstByte, Limits, Names, Number, Order, Scaling, Table, Tag};
 
 fn tag(at: &str, encoding: Encoding) -> Tag {
     let at = at.parse::<Address>().expect(at);
@@ -190,4 +190,20 @@ fn a_scaled_number_outside_its_range_is_bad_and_its_limits_are_good() {
     ] {
         assert_eq!(decode(&tag, &Answer::Registers(vec![raw]), 0), expected, "{raw}");
     }
+}
+
+#[test]
+fn a_number_of_an_enumeration_is_read_as_its_name_and_without_one_is_bad() {
+    let names: Names = "0=off, 1=heating".parse().expect("names");
+    let mode =
+        tag("holding:0.4", Encoding::Bits { count: 2 }).named(names.clone()).expect("possible numbers");
+    for (word, expected) in [
+        (0xffcf, good(Value::Text("off".into()))),
+        (0x0010, good(Value::Text("heating".into()))),
+        (0x0020, Sample::Bad(Cause::OutOfRange)),
+    ] {
+        assert_eq!(decode(&mode, &Answer::Registers(vec![word]), 0), expected, "{word:04x}");
+    }
+    let coil = tag("coil:0", Encoding::Bool).named(names).expect("possible numbers");
+    assert_eq!(decode(&coil, &Answer::Bits(vec![true]), 0), good(Value::Text("heating".into())));
 }

@@ -3,7 +3,7 @@
 use penstock_events::TagId;
 
 use super::{Limits, Tag};
-use crate::modbus::{Address, Encoding, InvalidTag, Number, Scaling};
+use crate::modbus::{Address, Encoding, InvalidTag, Names, Number, Scaling};
 use crate::modbus::{FirstByte, Order};
 
 fn tag(at: &str, encoding: Encoding) -> Result<Tag, InvalidTag> {
@@ -143,4 +143,25 @@ fn only_numbers_have_a_range_and_only_what_a_device_can_send_is_invalid() {
     let number = valid("holding:0", Encoding::U16);
     assert!(matches!(number.clone().within(2.0, 1.0), Err(InvalidTag::EmptyRange { .. })));
     assert!(matches!(number.marked_invalid(Number::Whole(-1)), Err(InvalidTag::NeverInvalid { .. })));
+}
+
+#[test]
+fn only_what_a_device_can_send_has_a_name_and_is_then_no_number() {
+    let names = |text: &str| text.parse::<Names>().expect(text);
+    let word = || valid("holding:0", Encoding::U16);
+    assert!(word().named(names("0=off, 65535=lost")).is_ok());
+    assert!(valid("coil:0", Encoding::Bool).named(names("0=open, 1=closed")).is_ok());
+    for (tag, text) in [
+        (word(), "65536=lost"),
+        (valid("coil:0", Encoding::Bool), "2=stuck"),
+        (valid("holding:0", Encoding::F32(Order::Abcd)), "0=off"),
+        (valid("holding:0", Encoding::Text { bytes: 2, first: FirstByte::High }), "0=off"),
+    ] {
+        assert!(matches!(tag.named(names(text)), Err(InvalidTag::NeverNamed { .. })), "{text}");
+    }
+    let scaled = word().scaled(Scaling { factor: 0.1, offset: 0.0 }).expect("a number");
+    let ranged = word().within(0.0, 1.0).expect("a number");
+    for numeric in [scaled, ranged] {
+        assert_eq!(numeric.named(names("0=off")), Err(InvalidTag::NamedNumber));
+    }
 }
