@@ -26,7 +26,7 @@ use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
 use crate::status::{GenerationInfo, Status};
 use crate::verify::{Verification, VerifyError};
-use crate::writer::{Announcement, DiskWatch, Loss, Pipeline, Work, Writer};
+use crate::writer::{DiskWatch, Pipeline, Work, Writer};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
 pub const MAX_APPEND_EVENTS: usize = 8_192;
@@ -91,6 +91,7 @@ impl Buffer {
             commits: AtomicU64::new(0),
             shed_events: AtomicU64::new(0),
             dead: found.dead,
+            replays: found.replays,
             errands: watch::Sender::new(0),
             purged: Mutex::default(),
             shelf,
@@ -265,12 +266,14 @@ impl Buffer {
         &self.core.shared
     }
 
-    /// Announces losses with `gateway.gap` events, in a full buffer too. They are durable when this
-    /// returns; the error says why they are not.
-    pub(crate) fn announce(&self, losses: Vec<Loss>) -> Result<(), String> {
+    /// Asks something of the writer, and returns once it is done; the error says why it was not.
+    pub(crate) fn ask_writer(
+        &self,
+        work: impl FnOnce(mpsc::SyncSender<Result<(), String>>) -> Work,
+    ) -> Result<(), String> {
         let (answer, answered) = mpsc::sync_channel(1);
         // A writer that is gone drops the answer.
-        drop(self.core.work.send(Work::Announce(Announcement { losses, answer })));
+        drop(self.core.work.send(work(answer)));
         answered.recv().unwrap_or_else(|_| Err(refusal(&self.core.shared).to_string()))
     }
 

@@ -19,7 +19,7 @@ use crate::buffer::Buffer;
 use crate::durable_file::InvalidFile;
 use crate::meters;
 use crate::shared::lock;
-use crate::writer::Loss;
+use crate::writer::{Announcement, Loss, Work};
 pub use letter::{DeadLetter, DeadLetterFilter, DeadLetterId, InvalidDeadLetterId, Refusal};
 pub use letterbox::DeadLetterCount;
 pub(crate) use letterbox::Letterbox;
@@ -279,7 +279,10 @@ impl Buffer {
         }
         let losses =
             runs.into_iter().map(|run| Loss { lane: run.lane, places: run.places, reason, lost: run.lost });
-        self.announce(losses.collect()).map_err(DeadLetterError::NotAnnounced)
+        let losses = losses.collect();
+        // In a full buffer too: an announcement is small, and it is what makes room.
+        self.ask_writer(|answer| Work::Announce(Announcement { losses, answer }))
+            .map_err(DeadLetterError::NotAnnounced)
     }
 
     fn read_if_whole(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, DeadLetterError> {

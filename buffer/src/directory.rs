@@ -81,6 +81,11 @@ impl Directory {
         self.root.join("dead")
     }
 
+    /// The replays' directory; made with the first of them.
+    pub(crate) fn replays(&self) -> PathBuf {
+        self.root.join("replay")
+    }
+
     /// The directory of a generation.
     pub(crate) fn generation(&self, lane: Lane, id: GenerationId) -> PathBuf {
         self.lane(lane).join(format!("{id:08}"))

@@ -27,6 +27,7 @@
 //! <path>/business/<id>/        one generation: a sled database, insert-only
 //! <path>/telemetry/<id>/
 //! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
+//! <path>/replay/<id>           a replay that an operator ordered, and how far it is
 //! ```
 //!
 //! A lane is a row of generations. The last is active and takes the appends; when it reaches
@@ -78,7 +79,7 @@
 //!
 //! Only whole generations. A pure policy (`writer/policy.rs`) says which is next, at each commit and once a second:
 //!
-//! 1. what every destination has, and is sealed for longer than `retain` or purged by an operator;
+//! 1. what every destination has and no replay needs, and is sealed for longer than `retain` or purged by an operator;
 //! 2. what is not delivered and sealed for longer than the lane's `max_age`; a lane with an age begins a
 //!    generation after an eighth of it;
 //! 3. above `max_bytes`, or below `min_free_bytes` of free disk: the oldest that every destination has, else
@@ -132,9 +133,12 @@ mod manifest;
 pub mod meters;
 mod options;
 mod per_lane;
+mod purge;
 mod reader;
 mod record;
 mod recovery;
+mod replay;
+mod selection;
 mod shared;
 mod status;
 mod verify;
@@ -151,7 +155,10 @@ pub use options::{
     DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options,
 };
 pub use per_lane::{Appended, Heads, PerLane, SequenceRange};
+pub use purge::{Purge, PurgeError};
 pub use reader::Batch;
 pub use record::MAX_EVENT_BYTES;
+pub use replay::{Replay, ReplayError, ReplayOrder, ReplaySpan, ReplayState, Replayed};
+pub use selection::{Selected, Selection};
 pub use status::{Cause, Condition, DestinationStatus, GenerationInfo, LaneStatus, Outage, Status};
 pub use verify::{Problem, Verification, VerifyError};

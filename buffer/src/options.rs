@@ -29,6 +29,9 @@ pub(crate) const GENERATIONS_PER_BUFFER: u64 = 8;
 /// How many generations' room the business lane leaves to telemetry, so that each shed frees a whole generation.
 pub(crate) const RESERVED_GENERATIONS: u64 = 2;
 
+/// More than any disk holds.
+const KEEPS_EVERYTHING: u64 = 1 << 60;
+
 /// How a buffer is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -101,6 +104,14 @@ impl Options {
             clock: system_time,
             free_bytes: free_bytes_at,
         }
+    }
+
+    /// The same store, of which nothing is given up or deleted while it is open, save for what is purged: for
+    /// whoever only looks into it.
+    #[must_use]
+    pub fn keeping_everything(self) -> Self {
+        let max_age = PerLane::default();
+        Self { max_bytes: KEEPS_EVERYTHING, retain: Duration::MAX, max_age, min_free_bytes: 0, ..self }
     }
 
     /// The limits that follow from these options.

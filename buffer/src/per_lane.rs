@@ -3,10 +3,10 @@
 use std::ops::{Index, IndexMut};
 
 use penstock_events::{Lane, Sequence};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One value for each lane.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PerLane<T> {
     /// The business lane's.
     pub business: T,
@@ -21,7 +21,7 @@ pub type Heads = PerLane<Sequence>;
 pub type Appended = PerLane<Option<SequenceRange>>;
 
 /// An unbroken run of places in a lane, both ends included.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SequenceRange {
     /// The first place.
     pub first: Sequence,

@@ -19,6 +19,7 @@ use crate::generation::{Database, Fault, delete};
 use crate::manifest::{self, Manifest};
 use crate::options::{MIN_MAX_BYTES, Options};
 use crate::per_lane::{Heads, PerLane};
+use crate::replay::Register;
 use crate::writer::{Start, add_generation};
 
 /// A store that was found or made, and put right.
@@ -31,6 +32,7 @@ pub(crate) struct Recovered {
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     pub(crate) cursors: Cursors,
     pub(crate) dead: Letterbox,
+    pub(crate) replays: Register,
 }
 
 /// Opens the store that `options` name, or makes it.
@@ -63,8 +65,11 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         .map_err(|error| OpenError::Io { path: directory.cursors(), error })?;
     let dead = Letterbox::open(directory.dead(), options.dead_letters)
         .map_err(|error| OpenError::Io { path: directory.dead(), error })?;
+    let replays = Register::open(directory.replays())
+        .map_err(|error| OpenError::Io { path: directory.replays(), error })?;
     Ok(Recovered {
         dead,
+        replays,
         state: business.state,
         active: PerLane { business: business.database, telemetry: telemetry.database },
         directory,

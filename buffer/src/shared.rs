@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::generation::{Database, Fault, contain, delete};
 use crate::manifest::{GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane};
+use crate::replay::Register;
 use crate::status::Outage;
 
 /// How many generations stay open that nobody is using. Each costs a few megabytes; one per lane is
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     /// Events shed since the buffer was opened.
     pub(crate) shed_events: AtomicU64,
     pub(crate) dead: Letterbox,
+    pub(crate) replays: Register,
     /// Moves when there is something to deliver again beside the lanes.
     pub(crate) errands: watch::Sender<u64>,
     /// Up to where an operator wants nothing of each lane retained that every destination has.

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use penstock_events::{DestinationName, Lane, Sequence, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::generation::Fault;
 use crate::manifest::{Generation, Phase};
@@ -14,7 +14,7 @@ use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::{Shared, lock};
 
 /// What is in the buffer, and who still needs it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Status {
     /// Whether appends go through.
     pub condition: Condition,
@@ -29,7 +29,7 @@ pub struct Status {
 }
 
 /// Whether appends go through.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// They do.
@@ -43,7 +43,7 @@ pub enum Condition {
 }
 
 /// The disk refuses what is written.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Outage {
     /// What is wrong with it.
     pub cause: Cause,
@@ -54,7 +54,7 @@ pub struct Outage {
 }
 
 /// What is wrong with a disk.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It has no room.
@@ -92,7 +92,7 @@ impl fmt::Display for Outage {
 }
 
 /// What is in a lane.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LaneStatus {
     /// The first event that can still be read; the one after the head when there is none.
     pub first_retained: Sequence,
@@ -105,7 +105,7 @@ pub struct LaneStatus {
 }
 
 /// How far a destination is in a lane.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DestinationStatus {
     /// The last event that it acknowledged.
     pub cursor: Sequence,
@@ -114,7 +114,7 @@ pub struct DestinationStatus {
 }
 
 /// A generation: what is stored, sealed and deleted as one.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct GenerationInfo {
     /// Its lane.
     pub lane: Lane,

@@ -4,7 +4,7 @@
 //! generation that grows is read up to where it ended when the reading began.
 
 use penstock_events::{Lane, Sequence};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::block::{Header, Tally};
 use crate::generation::{Fault, Stored};
@@ -16,7 +16,7 @@ use crate::status::GenerationInfo;
 const MAX_PROBLEMS: usize = 100;
 
 /// What is wrong with a generation, or that nothing is.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Verification {
     /// The generation as the manifest has it.
     pub generation: GenerationInfo,
@@ -33,7 +33,7 @@ pub struct Verification {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Problem {
     /// The place where it was found.
     pub sequence: Sequence,

@@ -53,6 +53,8 @@ pub(crate) enum Work {
     Nudge,
     /// Events are lost: say so.
     Announce(Announcement),
+    /// Delete what need not be kept, and say when that is done or why it is not.
+    KeepHouse(SyncSender<Result<(), String>>),
     /// A commit could not be made durable.
     SyncFailed,
     /// Stop.
@@ -103,6 +105,11 @@ impl Writer {
                     house_due = house_due.min(Instant::now() + CURSOR_DELAY);
                 }
                 Some(Work::Announce(announcement)) => self.serve_announcement(announcement),
+                Some(Work::KeepHouse(answer)) => {
+                    let kept = self.attempt(Self::keep_house);
+                    // Who no longer waits has nothing to decide.
+                    drop(answer.send(kept.ok_or_else(|| self.why_not())));
+                }
                 Some(Work::SyncFailed) => {
                     self.attempt(|writer| writer.pipeline.settle());
                 }
@@ -146,9 +153,12 @@ impl Writer {
     /// Losses are announced in a full buffer too: an announcement is small, and it is what makes room.
     fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
         let announced = self.attempt(|writer| writer.announce(losses, PerLane::default()));
-        let refused = || self.refusal().unwrap_or(AppendError::Closed).to_string();
         // Who no longer waits has nothing to decide.
-        drop(answer.send(announced.ok_or_else(refused)));
+        drop(answer.send(announced.ok_or_else(|| self.why_not())));
+    }
+
+    fn why_not(&self) -> String {
+        self.refusal().unwrap_or(AppendError::Closed).to_string()
     }
 
     /// Why nothing can be taken.

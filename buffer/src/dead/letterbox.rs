@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use penstock_events::{DestinationName, Lane, Sequence};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::letter::{DeadLetter, DeadLetterId, KIND, decode, encode};
 use crate::durable_file::{self, InvalidFile, sync_directory};
@@ -27,7 +27,7 @@ const DAMAGED: &str = "damaged";
 const UNFINISHED: &str = "new";
 
 /// How many dead letters a destination has.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeadLetterCount {
     /// All that can be read.
     pub letters: u64,

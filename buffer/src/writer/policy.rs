@@ -31,6 +31,8 @@ pub(super) struct View<'a> {
     pub(super) delivered: PerLane<Sequence>,
     /// Up to where an operator wants nothing kept any longer.
     pub(super) purged: PerLane<Sequence>,
+    /// From where on each lane is still needed by a replay. Want of room takes it all the same.
+    pub(super) needed_from: PerLane<Option<Sequence>>,
     pub(super) now: Timestamp,
     /// The free bytes of the disk, when they are to be acted upon.
     pub(super) free_bytes: Option<u64>,
@@ -63,6 +65,7 @@ impl View<'_> {
         ORDER.into_iter().find_map(|lane| {
             let may_go = |generation: &&Generation| {
                 self.is_delivered(lane, generation)
+                    && self.needed_from[lane].is_none_or(|needed| generation.extent.last < needed)
                     && (generation.extent.last <= self.purged[lane]
                         || self.age(generation.ended).is_none_or(|age| age >= limits.retain))
             };
@@ -174,6 +177,7 @@ mod tests {
             coming_bytes: PerLane::default(),
             delivered: PerLane::default(),
             purged: PerLane::default(),
+            needed_from: PerLane::default(),
             now: hour(now),
             free_bytes: Some(1_000),
         }
@@ -199,6 +203,18 @@ mod tests {
         let purged = PerLane { telemetry: Sequence(10), ..PerLane::default() };
         let view = View { delivered: everything(), purged, ..view(&catalog, 3) };
         assert_eq!(view.next_step(&limits()), Some(Step::Delete(Lane::Telemetry, Sequence(10))));
+    }
+
+    #[test]
+    fn what_a_replay_needs_outlives_its_time_and_a_purge_but_not_the_want_of_room() {
+        let catalog = store(&[], &[1, 2]);
+        let needed_from = PerLane { telemetry: Some(Sequence(11)), ..PerLane::default() };
+        let old = View { delivered: everything(), purged: everything(), needed_from, ..view(&catalog, 100) };
+        assert_eq!(old.next_step(&limits()), Some(Step::Delete(Lane::Telemetry, Sequence(10))));
+        let all = View { needed_from: PerLane { telemetry: Some(Sequence(1)), ..needed_from }, ..old };
+        assert_eq!(all.next_step(&limits()), None);
+        let scarce = View { free_bytes: Some(49), ..all };
+        assert_eq!(scarce.next_step(&limits()), Some(Step::Delete(Lane::Telemetry, Sequence(10))));
     }
 
     #[test]

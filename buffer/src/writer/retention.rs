@@ -60,6 +60,7 @@ impl Writer {
 
     fn next_step(&mut self, coming_bytes: PerLane<u64>) -> Option<Step> {
         let free_bytes = self.free_bytes();
+        let needed_from = self.shared.replays.needed_from(&self.shared.destinations);
         let (step, is_scarce) = {
             let catalog = lock(&self.shared.catalog);
             let stored_bytes =
@@ -70,6 +71,7 @@ impl Writer {
                 coming_bytes,
                 delivered: PerLane::from_fn(|lane| self.delivered(lane)),
                 purged: *lock(&self.shared.purged),
+                needed_from,
                 now: (self.clock)(),
                 free_bytes,
             };

@@ -9,4 +9,5 @@ mod inspection;
 mod model;
 mod opening;
 mod order;
+mod replay;
 mod retention;
