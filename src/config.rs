@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use penstock_adapters::modbus::Device;
+use penstock_adapters::modbus::Line;
 use penstock_events::normalizer::Plan;
 use toml::de::DeTable;
 
@@ -68,8 +68,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Config {
     /// What readings mean. Its sources and tags stand at the index that is their id.
     pub(crate) plan: Plan,
-    /// The Modbus devices to poll.
-    pub(crate) modbus: Vec<Device>,
+    /// The Modbus devices to poll, by the line that they are on.
+    pub(crate) modbus: Vec<Line>,
     /// How the buffer is opened.
     pub(crate) buffer: penstock_buffer::Options,
     /// The brokers to deliver to.
@@ -216,7 +216,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     Some(Config {
         buffer: buffer.into_options(origin.gateway.clone(), destinations),
         plan: Plan { origin, sources, tags },
-        modbus,
+        modbus: Line::sharing(modbus),
         mqtt,
         shutdown_grace: gateway.shutdown_grace,
         control_socket,

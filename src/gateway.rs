@@ -10,13 +10,14 @@
 mod destination;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use penstock_adapters::Clock;
-use penstock_adapters::modbus::{self, Device, DeviceStatus, Wiring};
+use penstock_adapters::modbus::{self, Device, DeviceStatus, Line, Wiring};
 use penstock_buffer::Buffer;
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
@@ -92,28 +93,33 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn start_adapters(
-    devices: Vec<Device>,
+    lines: Vec<Line>,
     observations: &mpsc::Sender<Observation>,
     stop: &CancellationToken,
 ) -> (Stage, Vec<watch::Receiver<DeviceStatus>>) {
     let clock = Clock::system();
     let mut stage = Stage::default();
-    let mut views = Vec::with_capacity(devices.len());
-    for device in devices {
-        let device = Arc::new(device);
-        let (status, view) = watch::channel(DeviceStatus::starting(device.name.clone(), clock.now()));
-        views.push(view);
+    let mut views = BTreeMap::new();
+    for line in lines {
+        let open = |device: &Arc<Device>| {
+            let (status, view) = watch::channel(DeviceStatus::starting(device.name.clone(), clock.now()));
+            views.insert(device.source, view);
+            status
+        };
+        let statuses = line.devices.iter().map(open).collect();
         let wiring =
-            Wiring { observations: observations.clone(), status, clock: clock.clone(), stop: stop.clone() };
-        stage.spawn_restarting(format!("modbus {}", device.name), move || {
-            let poll = modbus::poll(Arc::clone(&device), wiring.clone());
+            Wiring { observations: observations.clone(), statuses, clock: clock.clone(), stop: stop.clone() };
+        let line = Arc::new(line);
+        stage.spawn_restarting(format!("modbus {}", line.transport), move || {
+            let poll = modbus::poll(Arc::clone(&line), wiring.clone());
             async move {
                 poll.await;
                 Ok(())
             }
         });
     }
-    (stage, views)
+    // In the order of the configuration, in which sources are numbered.
+    (stage, views.into_values().collect())
 }
 
 fn start_destinations(

@@ -1,10 +1,12 @@
-//! Modbus TCP: polls one device on a fixed time grid and never writes to it.
+//! Modbus: polls devices on fixed time grids and never writes to them.
 //!
 //! ```text
-//! Device (settings) ── plan ──► blocks ── session ──► registers ── decode ──► samples
-//!                                            ▲
-//!                        schedule, backoff ──┴─ poller ──► Observation
-//!                                                  └─ ledger ──► DeviceStatus, metrics, log
+//! Line ── poller ── session ──► answers        one connection, one request in flight
+//!           │ ▲                    │
+//!      next │ │ Ask                ▼
+//!         station ── plan ──► blocks ── decode ──► Observation      one for each device
+//!           ├─ schedule, backoff
+//!           └─ ledger ──► DeviceStatus, metrics, log
 //! ```
 //!
 //! Follows the Modbus Application Protocol V1.1b3 and Modbus Messaging on TCP/IP V1.0b.
@@ -18,12 +20,14 @@ mod encoding;
 mod framing;
 mod ledger;
 mod limits;
+mod line;
 mod names;
 mod places;
 mod plan;
 mod poller;
 mod schedule;
 mod session;
+mod station;
 mod status;
 mod tag;
 mod transport;
@@ -32,12 +36,14 @@ mod transport;
 mod scripted;
 
 pub use address::{Address, Cell, InvalidAddress, Table};
-pub use device::{DEFAULT_PORT, Device};
+pub use device::{Device, Group};
 pub use encoding::{Encoding, FirstByte, InvalidEncoding, InvalidOrder, Layout, Number, Order};
 pub use ledger::describe_metrics;
 pub use limits::{InvalidLimits, Limits};
+pub use line::Line;
 pub use names::{InvalidNames, Names};
 pub use places::{InvalidPlaces, Places};
 pub use poller::{Wiring, poll};
 pub use status::{DeviceStatus, Link};
 pub use tag::{InvalidTag, Scaling, Tag};
+pub use transport::{DEFAULT_PORT, Host, Transport};

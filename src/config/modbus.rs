@@ -1,10 +1,11 @@
 //! The schema of `[[modbus]]`: a device and its tags.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_adapters::modbus::{DEFAULT_PORT, Device, Limits, Places};
+use penstock_adapters::modbus::{DEFAULT_PORT, Device, Group, Host, Limits, Places, Transport};
 use penstock_events::{SourceId, SourceName};
 
 use super::catalog::Catalog;
@@ -17,6 +18,8 @@ use super::tag_list::{self, Incomplete};
 /// Faster polls are no business of an event gateway, and few PLCs answer in less.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
+/// How often a device or a tag may be polled.
+pub(super) const POLLS: RangeInclusive<Duration> = SHORTEST_POLL..=LONGEST_POLL;
 const DEFAULT_POLL: Duration = Duration::from_secs(1);
 /// A device in the same plant connects in milliseconds; a retransmitted SYN takes one second more.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -54,14 +57,14 @@ impl Text for Places {
         "places of one table, such as holding:200-299, input:7 or the classic 40201-40300";
 }
 
-/// Reads a device; what it declares goes into the catalog.
-pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<Device> {
+/// Reads a device and the way to it; what it declares goes into the catalog.
+pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<(Transport, Device)> {
     let name_field = table.key("name", "press-1");
     let (source, name) = catalog.declare_source(name_field.required::<SourceName>(), name_field.spot());
     let address = table.key("address", "tcp://192.168.10.21:502").required::<Address>();
     let unit = table.key("unit", "1").or_in(1_u8, 0..=u8::MAX);
     let poll_field = table.key("poll", "1s");
-    let poll = poll_field.or_in(DEFAULT_POLL, SHORTEST_POLL..=LONGEST_POLL);
+    let poll = poll_field.or_in(DEFAULT_POLL, POLLS);
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
     let connect_timeout = table.key("connect_timeout", "3s").or_in(DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
     let request_timeout = table.key("request_timeout", "1s").or_in(DEFAULT_REQUEST_TIMEOUT, timeouts);
@@ -74,8 +77,9 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> O
     let limits = limits(table);
     let tags = tags(table, source, &limits, folder, catalog);
     let Address { host, port } = address?;
-    let tags = tags.into_iter().map(|placed| placed.tag).collect();
-    Some(Device { source, name, host, port, unit, poll, connect_timeout, request_timeout, limits, tags })
+    let groups = Group::by_poll(tags.into_iter().map(|placed| (placed.poll.unwrap_or(poll), placed.tag)));
+    let device = Device { source, name, unit, connect_timeout, request_timeout, limits, groups };
+    Some((Transport::Tcp(Host { host, port }), device))
 }
 
 fn limits(table: &Table<'_>) -> Limits {

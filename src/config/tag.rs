@@ -1,6 +1,7 @@
 //! The schema of one Modbus tag, the same in the TOML and in a tag list beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_adapters::modbus::{
     Address, Encoding, InvalidEncoding, InvalidTag, Layout, Limits, Names, Number, Order, Scaling, Tag,
@@ -8,13 +9,14 @@ use penstock_adapters::modbus::{
 use penstock_events::{SourceId, TagName};
 
 use super::catalog::{Catalog, Meaning};
+use super::modbus;
 use super::setting::Text;
 use super::source::{Spot, Typing};
 use super::table::Table;
 use super::telemetry;
 
 /// The columns that a tag list may have: every key of [`read`].
-pub(super) const COLUMNS: [&str; 17] = [
+pub(super) const COLUMNS: [&str; 18] = [
     "name",
     "at",
     "type",
@@ -27,6 +29,7 @@ pub(super) const COLUMNS: [&str; 17] = [
     "min",
     "max",
     "names",
+    "poll",
     "unit",
     "asset",
     "deadband",
@@ -49,6 +52,8 @@ impl Text for Names {
 pub(super) struct PlacedTag {
     /// The tag.
     pub(super) tag: Tag,
+    /// The time between its polls, where it is not the device's.
+    pub(super) poll: Option<Duration>,
     /// Where its address stands.
     pub(super) at: Spot,
 }
@@ -72,6 +77,7 @@ pub(super) fn read(
     let scaling = scaling(table);
     let trust = Trust::read(table);
     let names = table.key("names", "0=off, 1=heating").optional::<Names>();
+    let poll = table.key("poll", "10s").optional_in(modbus::POLLS);
     let unit = table.key("unit", "Cel").optional::<String>();
     let report =
         (table.spot().file().typing() != Typing::Toml).then(|| telemetry::read_columns(table)).flatten();
@@ -101,7 +107,7 @@ pub(super) fn read(
     if let Some((report, spot)) = report {
         telemetry::add(report, id, spot, catalog);
     }
-    Some(PlacedTag { tag, at: at_field.spot().clone() })
+    Some(PlacedTag { tag, poll, at: at_field.spot().clone() })
 }
 
 fn encoding(table: &Table<'_>) -> Option<Encoding> {

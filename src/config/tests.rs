@@ -5,6 +5,7 @@
 mod documented;
 mod files;
 mod hostile;
+mod lines;
 mod meaning;
 mod problems;
 mod rendered;

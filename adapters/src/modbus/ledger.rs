@@ -1,7 +1,9 @@
 //! The account that a poller keeps of its device: status, metrics and log. It logs transitions,
 //! never every poll.
 
-use penstock_events::{Reading, Sample, SourceName, Timestamp};
+use std::collections::HashMap;
+
+use penstock_events::{SourceName, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -27,8 +29,8 @@ pub fn describe_metrics() {
 pub(super) struct Ledger {
     source: SourceName,
     status: watch::Sender<DeviceStatus>,
-    /// The exception of each block in the last complete poll.
-    refusals: Vec<Option<u8>>,
+    /// The blocks that the device refuses, with its exceptions.
+    refusals: HashMap<Block, u8>,
     polls: metrics::Counter,
     failed: metrics::Counter,
     skipped: metrics::Counter,
@@ -51,7 +53,7 @@ impl Ledger {
         Self {
             source: source.clone(),
             status,
-            refusals: Vec::new(),
+            refusals: HashMap::new(),
             polls: counter(POLLS),
             failed: counter(FAILED),
             skipped: counter(SKIPPED),
@@ -65,10 +67,9 @@ impl Ledger {
         self.status.send_modify(|status| status.connects += 1);
     }
 
-    /// The device answered the poll of `slot`.
-    pub(super) fn answered(&self, slot: Timestamp, now: Timestamp, readings: &[Reading]) {
+    /// The device answered the poll of `slot`; of all that it is asked, `bad_tags` tags are not good.
+    pub(super) fn answered(&self, slot: Timestamp, now: Timestamp, bad_tags: usize) {
         self.polls.increment(1);
-        let bad_tags = readings.iter().filter(|reading| matches!(reading.sample, Sample::Bad(_))).count();
         self.status.send_modify(|status| {
             if status.link != Link::Up {
                 info!(source = %self.source, "device answers");
@@ -106,22 +107,21 @@ impl Ledger {
         warn!(source = %self.source, "clock stepped back, slots may repeat");
     }
 
-    /// Notes which blocks the device refuses, and logs those that changed.
+    /// Notes which of the blocks of a complete poll the device refuses, and logs those that changed.
     pub(super) fn refusals(&mut self, blocks: &[Block], answers: &[Answer]) {
-        self.refusals.resize(blocks.len(), None);
-        for ((block, answer), known) in blocks.iter().zip(answers).zip(&mut self.refusals) {
-            let exception = match answer {
-                Answer::Exception(code) => Some(*code),
-                Answer::Bits(_) | Answer::Registers(_) => None,
-            };
-            match exception {
-                _ if exception == *known => {}
-                Some(exception) => {
-                    warn!(source = %self.source, %block, exception, "device refuses a block");
+        for (block, answer) in blocks.iter().zip(answers) {
+            match answer {
+                Answer::Exception(code) => {
+                    if self.refusals.insert(*block, *code) != Some(*code) {
+                        warn!(source = %self.source, %block, exception = code, "device refuses a block");
+                    }
                 }
-                None => info!(source = %self.source, %block, "device answers a block again"),
+                Answer::Bits(_) | Answer::Registers(_) => {
+                    if self.refusals.remove(block).is_some() {
+                        info!(source = %self.source, %block, "device answers a block again");
+                    }
+                }
             }
-            *known = exception;
         }
     }
 }

@@ -24,7 +24,7 @@ use super::tag::Tag;
 const DEAREST_REQUEST_BITS: i64 = 1 << 32;
 
 /// One request: `count` places of `table` from `start`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Block {
     /// The table.
     pub(super) table: Table,

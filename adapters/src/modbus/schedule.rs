@@ -53,6 +53,11 @@ impl Schedule {
         Self { interval, next: first_after(now, interval) }
     }
 
+    /// The slot that is polled next, unless it passes without.
+    pub(super) const fn next_slot(&self) -> Timestamp {
+        self.next
+    }
+
     /// What to do at `now`.
     pub(super) fn due(&mut self, now: Timestamp) -> Due {
         match now.checked_since(self.next) {

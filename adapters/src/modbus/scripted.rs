@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 /// A read request, as it came over the wire.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,11 +77,17 @@ pub(super) struct Device {
     script: Arc<Script>,
     requests: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
+    overlaps: Arc<AtomicUsize>,
 }
 
 impl Device {
     pub(super) fn new(script: impl Fn(usize, Request) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), requests: Arc::default(), connections: Arc::default() }
+        Self {
+            script: Arc::new(script),
+            requests: Arc::default(),
+            connections: Arc::default(),
+            overlaps: Arc::default(),
+        }
     }
 
     /// A device that answers request `n` with the frame that `reply` makes.
@@ -97,6 +103,11 @@ impl Device {
     /// How many connections were made to it.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many requests came before the one before was answered.
+    pub(super) fn overlaps(&self) -> usize {
+        self.overlaps.load(Ordering::SeqCst)
     }
 
     /// The client's end of a connection in memory.
@@ -135,7 +146,11 @@ impl Device {
             for act in (self.script)(n, request) {
                 match act {
                     Act::Send(bytes) => stream.write_all(&bytes).await?,
-                    Act::Pause(pause) => sleep(pause).await,
+                    Act::Pause(pause) => {
+                        if timeout(pause, stream.read_u8()).await.is_ok_and(|byte| byte.is_ok()) {
+                            self.overlaps.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
                     Act::Close => return stream.shutdown().await,
                 }
             }

@@ -1,37 +1,28 @@
-//! One connection to a device: a request at a time, and every reply held against its request.
+//! One connection: a request at a time, and every reply held against its request.
 //!
-//! A session is used up by each poll and handed back only if every reply was right. After a
+//! A session is used up by each request and handed back only if the reply was right. After a
 //! time-out or a wrong reply the connection may still carry the answer to an earlier request, and a
 //! client that stayed on it could take that for the next one; so it is dropped.
 //!
 //! `tokio_modbus` 0.17 holds a reply's transaction id, unit id and function code against the
 //! request. What it leaves to debug assertions, the number of places, is checked here.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use penstock_events::Cause;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::slave::SlaveContext;
 use tokio_modbus::{Error, ExceptionCode, ProtocolError, Request, Response, Slave};
 
 use super::address::Table;
 use super::decode::Answer;
 use super::framing::Framed;
 use super::plan::Block;
-use super::transport::Endless;
+use super::transport::{Endless, Stream};
 
-/// A device that answers with one of these will have an answer a moment later: acknowledge and busy
-/// (Application Protocol V1.1b3, section 7).
-const ASK_AGAIN: [u8; 2] = [5, 6];
-/// The pauses before it is asked again, after which "busy" is its answer. A PLC that stores its program
-/// is busy for longer than any poll should wait, one that swaps a page for less than this.
-const BUSY_PAUSES: [Duration; 3] =
-    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
-
-/// Why a poll got no answers. Whatever it is, the connection is gone.
+/// Why a request got no answer. Whatever it is, the poll is given up.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The device did not accept a connection.
@@ -46,6 +37,9 @@ pub(super) enum Failure {
     /// The device took the request and said nothing.
     #[error("no reply within {0:?}")]
     Silent(Duration),
+    /// A gateway answered in the device's place that it cannot reach it.
+    #[error("the gateway cannot reach the unit (exception {0})")]
+    Unreachable(u8),
     /// The device sent what cannot be the answer to the request.
     #[error("malformed reply: {0}")]
     Malformed(String),
@@ -57,6 +51,7 @@ impl Failure {
         match self {
             Self::Connect(_) | Self::ConnectTimeout(_) | Self::Lost(_) => Cause::Disconnected,
             Self::Silent(_) => Cause::Timeout,
+            Self::Unreachable(code) => Cause::ModbusException(*code),
             Self::Malformed(_) => Cause::Malformed,
         }
     }
@@ -65,45 +60,33 @@ impl Failure {
 /// A connection on which every reply so far was right.
 pub(super) struct Session {
     client: Context,
-    request_timeout: Duration,
+}
+
+/// A request, and how long its reply may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// Who is asked.
+    pub(super) unit: u8,
+    /// What is read.
+    pub(super) block: Block,
+    /// How long the reply may take.
+    pub(super) timeout: Duration,
 }
 
 impl Session {
-    /// A session with `unit` over an open connection.
-    pub(super) fn over<S>(transport: S, unit: u8, request_timeout: Duration) -> Self
-    where
-        S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static,
-    {
-        Self { client: tcp::attach_slave(Framed::new(Endless(transport)), Slave(unit)), request_timeout }
+    /// A session over an open connection.
+    pub(super) fn over(stream: impl Stream) -> Self {
+        Self { client: tcp::attach(Framed::new(Endless(stream))) }
     }
 
-    /// Reads the blocks, one after the other. A block that the device refuses is an answer too.
-    pub(super) async fn read_all(mut self, blocks: &[Block]) -> Result<(Self, Vec<Answer>), Failure> {
-        let mut answers = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            answers.push(self.read_patiently(block).await?);
-        }
-        Ok((self, answers))
-    }
-
-    /// Reads a block, again after a pause while the device is busy.
-    async fn read_patiently(&mut self, block: &Block) -> Result<Answer, Failure> {
-        let mut answer = self.read(block).await?;
-        for pause in BUSY_PAUSES {
-            if !matches!(answer, Answer::Exception(code) if ASK_AGAIN.contains(&code)) {
-                break;
-            }
-            sleep(pause).await;
-            answer = self.read(block).await?;
-        }
-        Ok(answer)
-    }
-
-    async fn read(&mut self, block: &Block) -> Result<Answer, Failure> {
-        let reply = timeout(self.request_timeout, self.client.call(request(block)))
+    /// Reads a block. That the device refuses it is an answer too.
+    pub(super) async fn ask(mut self, ask: &Ask) -> Result<(Self, Answer), Failure> {
+        self.client.set_slave(Slave(ask.unit));
+        let reply = timeout(ask.timeout, self.client.call(request(&ask.block)))
             .await
-            .map_err(|_elapsed| Failure::Silent(self.request_timeout))?;
-        answer(block, reply.map_err(failure)?)
+            .map_err(|_elapsed| Failure::Silent(ask.timeout))?;
+        let answer = answer(&ask.block, reply.map_err(failure)?)?;
+        Ok((self, answer))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop against scripted devices in memory, in paused time: delays are exact and cost nothing.
 
+mod sharing;
 mod wrong_replies;
 
 use std::io;
@@ -18,7 +19,7 @@ use super::{Wiring, poll_over};
 use crate::Clock;
 use crate::modbus::backoff::REST_MAX;
 use crate::modbus::scripted::{self, Act, Request};
-use crate::modbus::{Device, DeviceStatus, Encoding, Limits, Link, Tag};
+use crate::modbus::{Device, DeviceStatus, Encoding, Group, Host, Limits, Line, Link, Tag, Transport};
 
 const POLL: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
@@ -39,19 +40,24 @@ fn device() -> Device {
     Device {
         source: SourceId(3),
         name: "plc".parse().expect("a source name"),
-        host: "127.0.0.1".to_owned(),
-        port: 0,
         unit: 17,
-        poll: POLL,
         connect_timeout: Duration::from_millis(300),
         request_timeout: REQUEST_TIMEOUT,
         limits: Limits::default(),
-        tags: vec![
-            tag(0, "holding:100", Encoding::U16),
-            tag(1, "holding:900", Encoding::U16),
-            tag(2, "coil:5", Encoding::Bool),
-        ],
+        groups: vec![Group {
+            poll: POLL,
+            tags: vec![
+                tag(0, "holding:100", Encoding::U16),
+                tag(1, "holding:900", Encoding::U16),
+                tag(2, "coil:5", Encoding::Bool),
+            ],
+        }],
     }
+}
+
+fn line(devices: impl IntoIterator<Item = Device>) -> Line {
+    let transport = Transport::Tcp(Host { host: "127.0.0.1".to_owned(), port: 0 });
+    Line { transport, devices: devices.into_iter().map(Arc::new).collect() }
 }
 
 /// What a right device answers to each of the three requests of a poll.
@@ -71,6 +77,8 @@ fn good(word: u16) -> Vec<Sample> {
 struct Bench {
     observations: mpsc::Receiver<Observation>,
     status: watch::Receiver<DeviceStatus>,
+    /// Those of the devices behind the first.
+    neighbours: Vec<watch::Receiver<DeviceStatus>>,
     stop: CancellationToken,
     poller: AbortOnDropHandle<()>,
 }
@@ -93,13 +101,33 @@ impl Bench {
         dial: impl Fn() -> io::Result<DuplexStream> + Send + 'static,
         clock: Clock,
     ) -> Self {
+        Self::start(line([device]), vec![known], dial, clock)
+    }
+
+    /// With several devices on one line.
+    fn sharing(devices: impl IntoIterator<Item = Device>, plc: &scripted::Device) -> Self {
+        let (line, plc, clock) = (line(devices), plc.clone(), Clock::from_tokio(START));
+        let known = line.devices.iter().map(|device| DeviceStatus::starting(device.name.clone(), START));
+        let known = known.collect();
+        Self::start(line, known, move || Ok(plc.connect()), clock)
+    }
+
+    fn start(
+        line: Line,
+        known: Vec<DeviceStatus>,
+        dial: impl Fn() -> io::Result<DuplexStream> + Send + 'static,
+        clock: Clock,
+    ) -> Self {
         let (to_ingest, observations) = mpsc::channel(1);
-        let (status_writer, status) = watch::channel(known);
+        let (statuses, readers): (Vec<_>, Vec<_>) = known.into_iter().map(watch::channel).unzip();
+        let mut readers = readers.into_iter();
+        let status = readers.next().expect("a line has a device");
         let stop = CancellationToken::new();
-        let wiring = Wiring { observations: to_ingest, status: status_writer, clock, stop: stop.clone() };
+        let wiring = Wiring { observations: to_ingest, statuses, clock, stop: stop.clone() };
         let dial = move || std::future::ready(dial());
-        let poller = AbortOnDropHandle::new(tokio::spawn(poll_over(dial, Arc::new(device), wiring)));
-        Self { observations, status, stop, poller }
+        let poller = tokio::spawn(async move { poll_over(dial, &line, wiring).await });
+        let poller = AbortOnDropHandle::new(poller);
+        Self { observations, status, neighbours: readers.collect(), stop, poller }
     }
 
     async fn next(&mut self) -> Observation {
@@ -228,7 +256,8 @@ async fn polls_that_overrun_skip_slots_and_never_pile_up() {
         vec![Act::Pause(pause), Act::Send(right(request, u16::try_from(n / 3).unwrap()))]
     });
     let (clock, dialed) = (Clock::from_tokio(START), plc.clone());
-    let slow = Device { poll: Duration::from_millis(250), ..device() };
+    let mut slow = device();
+    slow.groups[0].poll = Duration::from_millis(250);
     let starting = DeviceStatus::starting(slow.name.clone(), clock.now());
     let mut bench = Bench::resuming(starting, slow, move || Ok(dialed.connect()), clock);
 

@@ -113,7 +113,7 @@ async fn a_busy_device_is_asked_again_within_the_poll() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_stays_busy_is_not_asked_for_ever_and_a_refusal_not_again() {
-    for (code, requests) in [(6, 4), (5, 4), (1, 1), (2, 1), (4, 1), (11, 1)] {
+    for (code, requests) in [(6, 4), (5, 4), (1, 1), (2, 1), (4, 1)] {
         let plc = scripted::Device::answering(move |_, request| match request.start {
             900 => request.exception(code),
             _ => right(request, 7),
