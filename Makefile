@@ -2,7 +2,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test peers check deny bench boot torture
+.PHONY: help demo test peers check deny bench boot torture fuzz
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ deny: ## licences, banned crates, sources and, with a network, advisories
 
 torture: ## cut the power 10,000 times (about a quarter of an hour; POWERCUTS=n for another number)
 	POWERCUTS=$(or $(POWERCUTS),10000) cargo test --release --locked --package penstock-buffer --test powercut
+
+fuzz: ## feed the decoders with random bytes, a minute each (nightly Rust and cargo-fuzz; SECONDS=n for another time)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	cd adapters/fuzz && for target in $$(ls fuzz_targets | sed 's/\.rs$$//'); do \
+		mkdir -p target/corpus/$$target; \
+		cargo +nightly fuzz run --fuzz-dir . $$target target/corpus/$$target corpus/$$target -- -max_total_time=$(or $(SECONDS),60) || exit 1; \
+	done
 
 bench: ## measure what docs/performance.md claims, on this machine
 	cargo build --release --locked --package penstock --package penstock-plant

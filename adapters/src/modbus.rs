@@ -18,6 +18,8 @@ mod decode;
 mod device;
 mod encoding;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod ledger;
 mod limits;
 mod line;

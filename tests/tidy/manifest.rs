@@ -53,6 +53,10 @@ pub(crate) const RULES: &[Rule] = &[
                     "[dependencies]\nserde.workspace = true\n\n# Simulated devices.\ntokio = { workspace = true, features = [\"fs\"] }\n[lints]\nworkspace = true",
                 ),
                 ("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\n".to_owned()),
+                (
+                    "fuzz/Cargo.toml",
+                    "[package]\nname = \"a\"\nversion = \"0.0.0\"\n\n[workspace]\n".to_owned(),
+                ),
             ]
         },
     },
@@ -88,6 +92,11 @@ impl File {
     /// This manifest's dependencies of every kind, those of the workspace excepted.
     pub(crate) fn dependencies(&self) -> Vec<Dependency> {
         self.entries().filter_map(|entry| entry.dependency()).collect()
+    }
+
+    /// Whether this manifest is of a workspace of its own, which can inherit nothing from ours.
+    fn is_apart(&self) -> bool {
+        self.path != "Cargo.toml" && self.text.lines().any(|line| line.trim() == "[workspace]")
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
@@ -139,7 +148,8 @@ impl Entry<'_> {
 
 fn stated_twice(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
-    for (file, package) in tree.files.iter().filter_map(|file| Some((file, file.package()?))) {
+    let ours = tree.files.iter().filter(|file| !file.is_apart());
+    for (file, package) in ours.filter_map(|file| Some((file, file.package()?))) {
         for dependency in file.dependencies().iter().filter(|dependency| !dependency.inherits) {
             offences.push(
                 file.offence_at(

@@ -33,7 +33,7 @@ pub(super) fn readings(tags: &[Tag], plan: &Plan, answers: &[Answer], slot: Time
 }
 
 /// The tag's sample from its block's answer, in which it begins at `offset`.
-fn sample(tag: &Tag, answer: &Answer, offset: u16) -> Sample {
+pub(super) fn sample(tag: &Tag, answer: &Answer, offset: u16) -> Sample {
     let places = places(offset, tag.width());
     let value = match answer {
         Answer::Exception(code) => Err(Cause::ModbusException(*code)),

@@ -114,6 +114,13 @@ impl Frames {
     }
 }
 
+/// Whether a stream that comes in these pieces is made of frames.
+#[cfg(any(test, fuzzing))]
+pub(super) fn passes(pieces: &[&[u8]]) -> bool {
+    let mut frames = Frames::default();
+    pieces.iter().all(|piece| frames.pass(piece).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};
