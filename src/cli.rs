@@ -1,8 +1,14 @@
 //! The command line: what can be asked of `penstock`. Each command has a file of its own, with its arguments and
 //! what it does.
 
+mod buffer;
 mod check;
+mod confirm;
+mod dead;
+mod print;
+mod reach;
 mod run;
+mod selecting;
 mod status;
 
 use std::io;
@@ -12,8 +18,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{self, Config, Purpose, Style};
+use crate::config::{self, Config, Purpose};
 use crate::exit::Exit;
+use crate::terminal::Style;
 
 /// Where plant IT's configuration lies when it is installed as a service.
 const DEFAULT_CONFIG: &str = "/etc/penstock/config.toml";
@@ -39,6 +46,12 @@ enum Command {
     Check(check::Check),
     /// Ask the running gateway how it is: sources, buffer, destinations
     Status(status::Status),
+    /// Look into the buffer, get events out of it, deliver them again
+    #[command(subcommand)]
+    Buffer(buffer::Buffer),
+    /// Decide what becomes of events that a destination refused for good
+    #[command(subcommand)]
+    Dead(dead::Dead),
 }
 
 /// The configuration that a command is about.
@@ -59,6 +72,8 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Check(check) => check.execute(),
             Command::Status(status) => status.execute(),
+            Command::Buffer(buffer) => buffer.execute(),
+            Command::Dead(dead) => dead.execute(),
         }
     }
 }
@@ -66,6 +81,16 @@ impl Cli {
 impl Configured {
     fn load(&self, purpose: Purpose) -> Result<Config, Exit> {
         load(&self.config, purpose)
+    }
+}
+
+/// The end of a process that was not given a command to carry out: help, the version, or what is wrong with its arguments.
+pub(crate) fn no_command(asked: &clap::Error) -> Exit {
+    let told = asked.print();
+    match (told, asked.use_stderr()) {
+        (Err(error), _) => Exit::cannot_write("the terminal", &error),
+        (Ok(()), true) => Exit::bad_arguments(),
+        (Ok(()), false) => Exit::help(),
     }
 }
 

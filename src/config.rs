@@ -42,10 +42,11 @@ use catalog::{Catalog, Names};
 use gateway::{Gateway, MAX_SOCKET_PATH_BYTES};
 pub(crate) use log::{LogFormat, LogSettings};
 pub(crate) use mqtt::Destination;
-use report::counted;
-pub(crate) use report::{Report, Style};
+pub(crate) use report::Report;
 use source::{Findings, Spot, Typing};
 use table::Table;
+
+use crate::terminal::counted;
 
 /// A larger file is no configuration.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

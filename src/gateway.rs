@@ -29,6 +29,7 @@ use tracing::{info, warn};
 
 use crate::api;
 use crate::config::{Config, Destination};
+use crate::desk::Desk;
 use crate::ingest::{self, Ingest};
 use crate::pulse::Pulse;
 use crate::status::{DestinationView, Observer};
@@ -71,8 +72,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     core.spawn_essential("ingest".to_owned(), ingest.run(started));
 
     let (destinations, views) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
-    let observer = Observer::new(origin, buffer.clone(), sources, views);
-    let mut house = start_house(control_socket, observer.clone(), vitals, &tokens.house);
+    let observer = Observer::new(origin.clone(), buffer.clone(), sources, views);
+    let desk = Desk { origin, buffer: buffer.clone(), is_running: true };
+    let house = House { socket: control_socket, observer: observer.clone(), desk, vitals };
+    let mut house = house.start(&tokens.house);
     let mut stages = Stages { adapters, core, destinations };
     watchdog::say_ready();
 
@@ -142,15 +145,25 @@ fn start_destinations(
 }
 
 /// What serves the operator and systemd rather than the events.
-fn start_house(socket: PathBuf, observer: Observer, vitals: Vitals, stop: &CancellationToken) -> Stage {
-    let mut stage = Stage::default();
-    let until = stop.clone();
-    stage.spawn_restarting("control socket".to_owned(), move || {
-        api::serve(socket.clone(), observer.clone(), until.clone())
-    });
-    let until = stop.clone();
-    stage.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), until.clone()));
-    stage
+struct House {
+    socket: PathBuf,
+    observer: Observer,
+    desk: Desk,
+    vitals: Vitals,
+}
+
+impl House {
+    fn start(self, stop: &CancellationToken) -> Stage {
+        let Self { socket, observer, desk, vitals } = self;
+        let mut stage = Stage::default();
+        let until = stop.clone();
+        stage.spawn_restarting("control socket".to_owned(), move || {
+            api::serve(socket.clone(), observer.clone(), desk.clone(), until.clone())
+        });
+        let until = stop.clone();
+        stage.spawn_restarting("watchdog".to_owned(), move || watchdog::run(vitals.clone(), until.clone()));
+        stage
+    }
 }
 
 fn started(gateway: &GatewayId) -> Event {

@@ -22,6 +22,14 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts logging for a command that opens the buffer itself: what an operator should know, on standard error.
+pub(crate) fn start_quiet() {
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    let lines = lines.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    tracing_subscriber::registry().with(lines.with_filter(filter("warn"))).init();
+}
+
 fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{LIBRARIES}"))
 }

@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod config;
+mod desk;
 mod exit;
 mod forward;
 mod gateway;
@@ -11,6 +12,7 @@ mod logging;
 mod pulse;
 mod status;
 mod supervise;
+mod terminal;
 mod watchdog;
 
 use std::process::ExitCode;
@@ -18,10 +20,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::Cli;
+use exit::Exit;
 
 fn main() -> ExitCode {
-    match Cli::parse().execute() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(exit) => exit.report(),
-    }
+    let done = match Cli::try_parse() {
+        Ok(cli) => cli.execute(),
+        Err(asked) => Err(cli::no_command(&asked)),
+    };
+    done.map_or_else(Exit::report, |()| ExitCode::SUCCESS)
 }

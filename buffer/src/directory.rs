@@ -21,9 +21,14 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// The directory at `root`, as it is.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The directory at `root`, made with its lanes' directories where they are missing.
     pub(crate) fn make(root: &Path) -> Result<Self, OpenError> {
-        let made = Self { root: root.to_owned() };
+        let made = Self::at(root);
         let not_writable = |path: &Path| {
             let path = path.to_owned();
             |error| OpenError::NotWritable { path, error }

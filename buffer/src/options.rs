@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use penstock_events::{DestinationName, GatewayId, Timestamp};
 
+use crate::directory::Directory;
 use crate::per_lane::PerLane;
 
 /// Room for a day or more of outage on the smallest disks that gateways have.
@@ -104,6 +105,11 @@ impl Options {
             clock: system_time,
             free_bytes: free_bytes_at,
         }
+    }
+
+    /// Whether there is a store at the path. One that is not there is made when it is opened.
+    pub fn store_exists(&self) -> bool {
+        Directory::at(&self.path).manifest().exists()
     }
 
     /// The same store, of which nothing is given up or deleted while it is open, save for what is purged: for

@@ -2,6 +2,7 @@
 //! It refuses to touch what is not delivered, what a replay needs, and generations that still grow.
 
 use penstock_events::{Lane, Sequence, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::buffer::Buffer;
 use crate::per_lane::PerLane;
@@ -10,7 +11,8 @@ use crate::status::GenerationInfo;
 use crate::writer::Work;
 
 /// What to purge; everything that may go by default.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Purge {
     /// Only of this lane.
     pub lane: Option<Lane>,

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::DEFAULT_CONFIG;
-use crate::config::{self, Purpose, Report, Style};
+use crate::config::{self, Purpose, Report};
 use crate::exit::Exit;
+use crate::terminal::Style;
 
 /// The arguments of `penstock check`.
 #[derive(Args, Debug)]

@@ -23,7 +23,7 @@ impl Status {
         let config = self.configured.load(Purpose::Check)?;
         let resource = if self.json { "/status" } else { "/status.txt" };
         let answer = runtime()?.block_on(api::ask(&config.control_socket, resource));
-        println!("{}", answer.map_err(Exit::unavailable)?.trim_end());
+        println!("{}", answer?.trim_end());
         Ok(())
     }
 }

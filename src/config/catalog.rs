@@ -7,9 +7,9 @@ use std::sync::Arc;
 use penstock_events::normalizer::{Rule, TagPlan, TelemetryRule};
 use penstock_events::{AssetPath, SourceId, SourceName, TagId, TagName, TagPath};
 
-use super::report::counted;
 use super::source::Spot;
 use super::table::{Field, nearest};
+use crate::terminal::counted;
 
 /// How many names a warning lists before it only counts.
 const MAX_NAMES_LISTED: usize = 5;

@@ -2,9 +2,10 @@
 //! an example, for people or for programs. It judges nothing itself.
 
 use std::fmt;
-use std::io::IsTerminal;
 
 use serde::Serialize;
+
+use crate::terminal::{Style, counted, printable};
 
 /// The widest piece of a source line that is shown, in characters: a terminal's line.
 const MAX_EXCERPT_CHARS: usize = 100;
@@ -66,23 +67,6 @@ pub(crate) struct Report {
     problems: Vec<Problem>,
     /// What is configured, in a line; none when something is wrong.
     summary: Option<String>,
-}
-
-/// How a report is dressed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Style {
-    /// Text only.
-    Plain,
-    /// ANSI colours.
-    Coloured,
-}
-
-impl Style {
-    /// Colours when `stream` is a terminal and the user has not asked for none (<https://no-color.org>).
-    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if stream.is_terminal() && !refused { Self::Coloured } else { Self::Plain }
-    }
 }
 
 impl Report {
@@ -172,32 +156,20 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// `1 problem`, `2 problems`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 #[derive(Clone, Copy)]
 struct Paint(Style);
 
 impl Paint {
-    fn wrap(self, code: &str, text: &str) -> String {
-        match self.0 {
-            Style::Plain => text.to_owned(),
-            Style::Coloured => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
-        }
-    }
-
     fn severity(self, severity: Severity, text: &str) -> String {
-        self.wrap(if severity == Severity::Error { "1;31" } else { "1;33" }, text)
+        self.0.wrap(if severity == Severity::Error { "1;31" } else { "1;33" }, text)
     }
 
     fn frame(self, text: &str) -> String {
-        self.wrap("34", text)
+        self.0.wrap("34", text)
     }
 
     fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
+        self.0.wrap("1", text)
     }
 }
 
@@ -253,11 +225,6 @@ impl Rendered<'_> {
         let marks = paint.severity(problem.severity, &"^".repeat(carets));
         writeln!(f, "{:gutter$} {bar} {:before$}{marks}", "", "")
     }
-}
-
-/// Configuration is foreign text: what could move a terminal's cursor is shown as a space.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The part of `line` to show around the character `column`, and how many characters of it come before.

@@ -12,7 +12,8 @@ use std::str::FromStr;
 use penstock_events::{
     AssetPath, DestinationName, Event, EventType, InvalidName, Lane, Sequence, StreamId, Timestamp, identity,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::durable_file::{InvalidFile, Kind};
 use crate::record;
@@ -66,7 +67,8 @@ pub struct Refusal {
 }
 
 /// Which dead letters; all of them by default.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeadLetterFilter {
     /// Those of this destination.
     pub destination: Option<DestinationName>,
@@ -105,6 +107,18 @@ impl FromStr for DeadLetterId {
         let lane = lane.parse().map_err(|_| shape())?;
         let sequence = Sequence(sequence.parse().map_err(|_| shape())?);
         Ok(Self { destination: destination.parse()?, lane, sequence })
+    }
+}
+
+impl Serialize for DeadLetterId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeadLetterId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

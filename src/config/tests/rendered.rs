@@ -1,7 +1,7 @@
 //! What a report looks like, to people and to programs.
 
 use super::{Plant, VALID, edited};
-use crate::config::report::Style;
+use crate::terminal::Style;
 
 fn broken() -> Plant {
     Plant::with(
