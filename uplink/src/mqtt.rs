@@ -27,6 +27,7 @@ mod driver;
 mod granted;
 mod handle;
 mod link;
+mod probe;
 mod puback;
 mod reason;
 mod settings;
@@ -40,6 +41,7 @@ pub use backoff::Backoff;
 pub use driver::Driver;
 pub use handle::{MqttUplink, Publishing};
 pub use link::Link;
+pub use probe::{Probed, Reach, probe};
 pub use settings::{
     Credentials, DEFAULT_ACK_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_INFLIGHT, DEFAULT_KEEP_ALIVE,
     IdentityFiles, MAX_INFLIGHT, MAX_TIMEOUT, Settings, SettingsError, TlsFiles,

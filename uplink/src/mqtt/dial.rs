@@ -31,16 +31,21 @@ impl Dialer {
         Ok(Self { broker: settings.broker.clone(), tls: tls::client(&settings.broker, &settings.tls)? })
     }
 
-    /// Connects, trying every address that the broker's name has.
+    /// Connects, with TLS where the address says so.
     pub(super) async fn dial(self) -> io::Result<Box<dyn Stream>> {
+        let tcp = self.connect().await?;
         let Self { broker, tls } = self;
-        let tcp =
-            tcp(&broker).await.map_err(|error| telling(&error, &format!("cannot connect to {broker}")))?;
         let Some((config, name)) = tls else { return Ok(Box::new(tcp)) };
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(telling(&error, &format!("no TLS with {broker}"))),
         }
+    }
+
+    /// Connects without TLS, trying every address that the broker's name has.
+    pub(super) async fn connect(&self) -> io::Result<TcpStream> {
+        let broker = &self.broker;
+        tcp(broker).await.map_err(|error| telling(&error, &format!("cannot connect to {broker}")))
     }
 }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod delivery;
 mod mosquitto;
+mod probe;
 mod refusal;
 mod rig;
 mod scripted;

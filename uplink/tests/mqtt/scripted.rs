@@ -63,6 +63,12 @@ impl ScriptedBroker {
         (peer, connect)
     }
 
+    /// Accepts someone who says nothing and goes.
+    pub(crate) async fn looked_at(&self) {
+        let (stream, _) = soon("a look", self.listener.accept()).await.unwrap();
+        assert!(Peer { stream }.try_packet().await.is_none(), "nothing is said");
+    }
+
     /// Accepts the next client, and acknowledges the status that it publishes.
     pub(crate) async fn welcome(&self) -> Peer {
         self.welcome_with(&[]).await
