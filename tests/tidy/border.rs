@@ -37,11 +37,12 @@ const CONFINED: [(&str, &[&str]); 13] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
     "adapters/src/modbus/encoding",
+    "adapters/src/modbus/forecast",
     "adapters/src/modbus/limits",
     "adapters/src/modbus/places",
     "adapters/src/modbus/plan",
