@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the third-party peers that the tests talk to: what is missing, and nothing else.
 #
-# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze. From PyPI, into target/peers/venv:
+# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze, libmodbus and a C compiler. From PyPI, into target/peers/venv:
 # requirements.txt beside this file. The tests start every peer themselves, on free loopback ports.
 # Debian starts its own mosquitto on 127.0.0.1:1883 where systemd runs: they neither use nor disturb it.
 # Whoever may not install gets the list of what to install instead, and exit status 1.
@@ -20,6 +20,9 @@ missing_packages() {
     has mosquitto || echo mosquitto
     has mosquitto_sub || echo mosquitto-clients
     has systemd-analyze || echo systemd
+    has cc || echo gcc libc6-dev
+    has pkg-config || echo pkg-config
+    has pkg-config && pkg-config --exists libmodbus || echo libmodbus-dev
     has python3 || echo python3
     has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
@@ -42,7 +45,7 @@ say_what_is_missing() {
     echo "peers: the tests need what this machine does not have, and this user may not install it."
     echo "peers: on Debian, let an administrator run:"
     echo "    apt-get install" "$@"
-    echo "peers: elsewhere: the mosquitto broker and its clients, Python 3.10 or later with venv, and systemd-analyze, in PATH."
+    echo "peers: elsewhere: the mosquitto broker and its clients, Python 3.10 or later with venv, systemd-analyze, a C compiler, pkg-config and libmodbus with its headers, in PATH."
     echo "peers: then run this again."
 }
 
