@@ -24,9 +24,10 @@ use crate::terminal::Style;
 
 /// Where plant IT's configuration lies when it is installed as a service.
 const DEFAULT_CONFIG: &str = "/etc/penstock/config.toml";
-/// Threads for work that blocks: reading the buffer, resolving names. Each lane of each destination
-/// reads one batch at a time, so more would only wait for the same disk.
-const BLOCKING_THREADS: usize = 8;
+/// Threads for work that blocks: reading the buffer, resolving names, and the commands of operators, which may hold up
+/// to four of them for long. Each lane of each destination reads one batch at a time, so more would only wait for the
+/// same disk.
+const BLOCKING_THREADS: usize = 12;
 
 /// Edge gateway: PLC readings become governed events that survive every outage.
 #[derive(Debug, Parser)]

@@ -7,7 +7,9 @@
 
 mod backlog;
 mod burial;
+mod errand;
 mod refusals;
+mod replay;
 mod retry;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -26,7 +28,9 @@ use tracing::{debug, error, info, warn};
 
 use backlog::{Backlog, Outgoing};
 use burial::{Burial, Buried};
+pub(crate) use errand::Courier;
 use refusals::{Clarity, Refusals, Tried, Verdict};
+pub(crate) use replay::Replays;
 pub(crate) use retry::Retry;
 
 /// The first pause after a failed delivery; a passing fault costs no more.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use penstock_adapters::modbus::{self, DeviceStatus};
-use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus};
+use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus, Replay};
 use penstock_events::cloudevent::Origin;
 use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
 use penstock_uplink::mqtt;
@@ -65,6 +65,7 @@ struct DestinationReport {
     link: mqtt::Link,
     lanes: Vec<DeliveryReport>,
     dead_letters: DeadLetterCount,
+    replays: Vec<Replay>,
 }
 
 #[derive(Serialize)]
@@ -106,6 +107,7 @@ impl Observer {
     pub(crate) fn report(&self) -> Report {
         let buffer = self.buffer.status();
         let dead_letters = self.buffer.dead_letter_counts();
+        let replays = self.buffer.replays();
         let destination = |view: &DestinationView| DestinationReport {
             name: view.name.clone(),
             link: view.link(),
@@ -113,6 +115,7 @@ impl Observer {
                 Lane::ALL.map(|lane| DeliveryReport { lane, status: lanes[lane] }).into()
             }),
             dead_letters: dead_letters.get(&view.name).copied().unwrap_or_default(),
+            replays: replays.iter().filter(|replay| replay.order.destination == view.name).cloned().collect(),
         };
         Report {
             gateway: self.origin.gateway.clone(),
@@ -186,6 +189,11 @@ impl Report {
                 status.backlog
             )
         })?;
+        for replay in destination.replays.iter().filter(|replay| replay.is_active()) {
+            let (done, all) = replay.progress();
+            let Replay { id, delivered, .. } = replay;
+            writeln!(f, "    replay {id:<4} {done:>10} of {all} looked at, {delivered} delivered again")?;
+        }
         match destination.dead_letters {
             DeadLetterCount { letters: 0, damaged: 0, .. } => Ok(()),
             DeadLetterCount { letters, retrying, damaged } => writeln!(

@@ -253,6 +253,8 @@ impl Buffer {
                 return Change::Progress;
             }
             (replay.state, replay.ended) = (ReplayState::Done, Some(now));
+            let Replay { delivered, refused, missed, .. } = replay;
+            tracing::info!(replay = id, delivered, refused, missed, "a replay is done");
             Change::End
         };
         let changed = self.shared().replays.change(id, change);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Destination;
-use crate::forward::{Forwarder, Retry, Route};
+use crate::forward::{Courier, Forwarder, Replays, Retry, Route};
 use crate::supervise::Stage;
 
 /// What it takes to deliver to one destination.
@@ -53,8 +53,11 @@ impl Delivery {
             let forwarder = Forwarder::new(route.clone(), lane, window, self.buffer.clone(), uplink.clone());
             lanes.spawn_essential(format!("{lane} lane to {name}"), forwarder.run(self.stop.clone()));
         }
-        let retry = Retry::new(route, self.buffer.clone(), uplink);
-        lanes.spawn_essential(format!("dead letters to {name}"), retry.run(self.stop.clone()));
+        let courier = Courier::new(route, self.buffer.clone(), uplink);
+        let retry = courier.clone().run(Retry, self.stop.clone());
+        lanes.spawn_essential(format!("dead letters to {name}"), retry);
+        let replays = courier.run(Replays::default(), self.stop.clone());
+        lanes.spawn_essential(format!("replays to {name}"), replays);
         tokio::select! {
             ended = lanes.ended() => ended?,
             ended = connection.ended() => {
