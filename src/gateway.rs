@@ -18,12 +18,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use penstock_adapters::Clock;
 use penstock_adapters::modbus::{self, Device, DeviceStatus, Line, Wiring};
-use penstock_buffer::Buffer;
+use penstock_buffer::{Buffer, OpenError, Options};
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
 use penstock_events::{AssetPath, Event, Fact, GatewayId, Observation, Quality, Timestamp};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -42,6 +42,10 @@ use shutdown::{Signals, Stages, Tokens};
 /// made, must not keep the buffer from closing.
 const HOUSE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long somebody else may have the buffer before the gateway gives up: longer than a look into it takes.
+const COMMANDS_END_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Runs the gateway until it is told to stop or its buffer fails.
 ///
 /// # Errors
@@ -55,7 +59,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let started = started(&plan.origin.gateway);
     info!(version = env!("CARGO_PKG_VERSION"), gateway = %plan.origin.gateway, site = %plan.origin.site, "penstock starts");
 
-    let buffer = Buffer::open(buffer)?;
+    let buffer = open(buffer).await?;
     let origin = plan.origin.clone();
     let normalizer = Normalizer::restore(plan, |key| buffer.state().get(key).map(Vec::as_slice))?;
     let (observed, observations) = mpsc::channel(ingest::QUEUE);
@@ -93,6 +97,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         warn!("the control socket did not close in time");
     }
     tokio::task::spawn_blocking(move || buffer.close()).await?.context("the buffer did not close cleanly")
+}
+
+/// Opens the buffer. A command of an operator may have it for a moment, and then the gateway waits.
+async fn open(options: Options) -> Result<Buffer, OpenError> {
+    let started = Instant::now();
+    loop {
+        match Buffer::open(options.clone()) {
+            Err(OpenError::Locked { .. }) if started.elapsed() < COMMANDS_END_WITHIN => {
+                sleep(LOOK_EVERY).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn start_adapters(

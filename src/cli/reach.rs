@@ -34,6 +34,7 @@ pub(super) struct Reach {
 impl Reach {
     /// The reach of a command with this configuration.
     pub(super) fn of(configured: &Configured) -> Result<Self, Exit> {
+        logging::start_quiet();
         Ok(Self { config: configured.load(Purpose::Check)?, own: None })
     }
 
@@ -114,7 +115,6 @@ impl Reach {
             ))));
         }
         may_write(&options.path).map_err(OpenFailure::Other)?;
-        logging::start_quiet();
         let buffer = Buffer::open(options.keeping_everything()).map_err(|error| match error {
             OpenError::Locked { owner, .. } => OpenFailure::Locked(owner),
             other => OpenFailure::Other(anyhow::Error::from(other).into()),

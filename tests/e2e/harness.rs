@@ -24,6 +24,7 @@ pub(crate) use loopback::free_port;
 pub(crate) use mosquitto::{Memory, Mosquitto};
 pub(crate) use patience::eventually;
 pub(crate) use plc::{Boot, Facts, Plc, peer};
+pub(crate) use process::peak_memory_kib;
 pub(crate) use proof::Proof;
 pub(crate) use register_map::{Library, RegisterMap};
 pub(crate) use relay::Relay;

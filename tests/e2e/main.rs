@@ -15,6 +15,7 @@ mod dead_plc;
 mod happy_path;
 mod late_reply;
 mod nonsense;
+mod operator;
 mod power_cycle;
 mod proof_is_strict;
 mod refusals;

@@ -16,6 +16,9 @@ use crate::terminal::{Bar, Style, grouped, many};
 /// Below what any broker takes beside live events.
 const DEFAULT_RATE: &str = "200/s";
 const MAX_RATE: u32 = 100_000;
+/// The options that say what to replay.
+const SELECTING: [&str; 9] =
+    ["destination", "lane", "from", "to", "since", "until", "assets", "types", "dry_run"];
 
 /// Deliver events again that a destination has been given
 ///
@@ -47,7 +50,7 @@ pub(in crate::cli) struct Replay {
     #[arg(long)]
     dry_run: bool,
     /// Stop the replay of this number
-    #[arg(long, value_name = "NUMBER", exclusive = true)]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = SELECTING)]
     cancel: Option<u32>,
     /// Answer as a line of JSON
     #[arg(long)]

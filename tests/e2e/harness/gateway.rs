@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use penstock_buffer::{Buffer, Options};
 use serde_json::Value;
@@ -13,6 +13,9 @@ use super::patience::eventually;
 use super::plc::Facts;
 use super::process::Process;
 use super::subscriber::Subscriber;
+
+/// Small, so that a test has several: a few thousand events.
+const GENERATION_BYTES: u64 = 64 * 1024;
 
 /// A gateway with a folder of its own: its configuration, and its data, which outlives its process.
 pub(crate) struct Gateway {
@@ -36,6 +39,16 @@ impl Gateway {
             fs::write(folder.path().join(name), content).unwrap();
         }
         let process = run(&folder.path().join("config.toml"));
+        Self { folder, process }
+    }
+
+    /// A gateway that has not run yet.
+    pub(crate) fn stopped(toml: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let config = folder.path().join("config.toml");
+        fs::write(&config, toml).unwrap();
+        let mut process = Process::start("penstock", binary().args(["check", path(&config)]));
+        assert!(process.wait().success(), "{:?}", process.stderr());
         Self { folder, process }
     }
 
@@ -88,7 +101,38 @@ impl Gateway {
     pub(crate) fn buffer(&self) -> Buffer {
         let names = ["enterprise".parse().expect("a name")];
         let gateway = "edge-01".parse().expect("a name");
-        Buffer::open(Options::new(self.folder.path().join("data"), gateway, names)).expect("it does not run")
+        let options = Options::new(self.folder.path().join("data"), gateway, names);
+        Buffer::open(Options { generation_bytes: GENERATION_BYTES, ..options }).expect("it does not run")
+    }
+
+    /// A file or folder beside the configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command of an operator, with this gateway's configuration, to its end.
+    pub(crate) fn command(&self, words: &[&str]) -> Penstock {
+        Penstock(self.operator(words).output().expect("cargo has built it"))
+    }
+
+    /// The lines of JSON of a command that must succeed.
+    #[track_caller]
+    pub(crate) fn json(&self, words: &[&str]) -> Vec<Value> {
+        let done = self.command(words);
+        assert_eq!(done.code(), 0, "{words:?}: {}", done.stderr());
+        done.json()
+    }
+
+    /// A command of an operator, to be run.
+    pub(crate) fn operator(&self, words: &[&str]) -> Command {
+        let mut command = binary();
+        command.args(words).arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+    }
+
+    /// The most memory that its process ever had, in KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.process.peak_memory_kib()
     }
 
     /// Its log so far.
@@ -161,6 +205,12 @@ impl Penstock {
     /// What it wrote for programs.
     pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    /// What it wrote for programs, a document a line.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout().lines().map(parse).collect()
     }
 
     /// What it wrote for people.

@@ -1,5 +1,6 @@
 //! A child process: its lines are collected, and it dies with its owner.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,11 @@ impl Process {
         assert!(sent.success(), "{} is gone", self.name);
     }
 
+    /// The most memory that it ever had, in KiB (proc(5): `VmHWM`).
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        peak_memory_kib(&self.child)
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is a child of ours")
@@ -76,6 +82,13 @@ impl Process {
         let awaited = format!("the end of {}", self.name);
         eventually(&awaited, || self.ended())
     }
+}
+
+/// The most memory that a process ever had, in KiB (proc(5): `VmHWM`).
+pub(crate) fn peak_memory_kib(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it is running");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 impl Lines {
