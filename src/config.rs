@@ -196,6 +196,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let origin = gateway.as_ref().and_then(Gateway::origin);
     let mut catalog = Catalog::default();
     let modbus = root.tables("modbus", "[[modbus]]", |device| modbus::read(device, folder, &mut catalog));
+    let modbus = modbus::lines(modbus);
     let mut assets = Names::of("asset");
     let gateway_id = gateway.as_ref().and_then(|gateway| gateway.id.as_ref());
     root.each("asset", "[[asset]]", |asset| asset::read(asset, gateway_id, &mut assets, &mut catalog));
@@ -217,7 +218,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     Some(Config {
         buffer: buffer.into_options(origin.gateway.clone(), destinations),
         plan: Plan { origin, sources, tags },
-        modbus: Line::sharing(modbus),
+        modbus,
         mqtt,
         shutdown_grace: gateway.shutdown_grace,
         control_socket,

@@ -9,7 +9,8 @@
 //!           └─ ledger ──► DeviceStatus, metrics, log
 //! ```
 //!
-//! Follows the Modbus Application Protocol V1.1b3 and Modbus Messaging on TCP/IP V1.0b.
+//! Follows the Modbus Application Protocol V1.1b3, Modbus Messaging on TCP/IP V1.0b and Modbus over Serial
+//! Line V1.02.
 //! This module tree is the only place that knows `tokio_modbus`.
 
 mod address;
@@ -24,15 +25,19 @@ pub mod fuzz;
 mod ledger;
 mod limits;
 mod line;
+mod mbap;
 mod names;
 mod places;
 mod plan;
 mod poller;
 mod probe;
+mod rtu;
 mod schedule;
+mod serial;
 mod session;
 mod station;
 mod status;
+mod suspicion;
 mod tag;
 mod transport;
 
@@ -50,6 +55,7 @@ pub use names::{InvalidNames, Names};
 pub use places::{InvalidPlaces, Places};
 pub use poller::{Wiring, poll};
 pub use probe::{Found, FoundTable, FoundUnit, Probe, Progress, Unreachable};
+pub use serial::{Parity, SerialPort, Stop};
 pub use status::{DeviceStatus, Link};
 pub use tag::{InvalidTag, Scaling, Tag};
 pub use transport::{DEFAULT_PORT, Host, Transport};

@@ -1,19 +1,21 @@
 //! The schema of `[[modbus]]`: a device and its tags.
 
+mod address;
+
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_adapters::modbus::{DEFAULT_PORT, Device, Group, Host, Limits, Places, Transport};
+use penstock_adapters::modbus::{Device, Group, Limits, Line, Places, Transport};
 use penstock_events::{SourceId, SourceName};
 
 use super::catalog::Catalog;
-use super::endpoint::Endpoint;
 use super::setting::Text;
+use super::source::Spot;
 use super::table::Table;
 use super::tag::{self, PlacedTag};
 use super::tag_list::{self, Incomplete};
+use address::Address;
 
 /// Faster polls are no business of an event gateway, and few PLCs answer in less.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
@@ -28,41 +30,27 @@ const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-struct Address {
-    host: String,
-    port: u16,
-}
-
-impl Text for Address {
-    const ALLOWED: &'static str = "tcp://HOST or tcp://HOST:PORT; without a port it is 502";
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, place) = text.split_once("://").ok_or("it has no scheme such as tcp://")?;
-        match scheme {
-            "tcp" => {}
-            "rtu" | "rtu+tcp" | "tls" => return Err(format!("{scheme}:// is not supported yet; tcp:// is")),
-            _ => return Err(format!("{scheme}:// is no Modbus transport")),
-        }
-        let Endpoint { host, port } = place.parse()?;
-        Ok(Self { host, port: port.unwrap_or(DEFAULT_PORT) })
-    }
-}
-
 impl Text for Places {
     const ALLOWED: &'static str =
         "places of one table, such as holding:200-299, input:7 or the classic 40201-40300";
 }
 
+/// A device, and where what it could share with others stands.
+pub(super) struct PlacedDevice {
+    device: Device,
+    transport: Transport,
+    address_at: Spot,
+    unit_at: Spot,
+}
+
 /// Reads a device and the way to it; what it declares goes into the catalog.
-pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<(Transport, Device)> {
+pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<PlacedDevice> {
     let name_field = table.key("name", "press-1");
     let (source, name) = catalog.declare_source(name_field.required::<SourceName>(), name_field.spot());
-    let address = table.key("address", "tcp://192.168.10.21:502").required::<Address>();
-    let unit = table.key("unit", "1").or_in(1_u8, 0..=u8::MAX);
+    let address_field = table.key("address", "tcp://192.168.10.21:502");
+    let address = address_field.required::<Address>();
+    let unit_field = table.key("unit", "1");
+    let unit = unit_field.or_in(1_u8, 0..=u8::MAX);
     let poll_field = table.key("poll", "1s");
     let poll = poll_field.or_in(DEFAULT_POLL, POLLS);
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
@@ -74,12 +62,54 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> O
             .warning("`poll` is shorter than `request_timeout`: while the device is slow, polls are skipped")
             .record();
     }
-    let limits = limits(table);
+    let mut limits = limits(table);
+    if let Some(Address(transport)) = &address
+        && transport.is_serial()
+    {
+        limits = limits.with_request_cost(Limits::RTU_REQUEST_COST_BYTES);
+    }
     let tags = tags(table, source, &limits, folder, catalog);
-    let Address { host, port } = address?;
+    let Address(transport) = address?;
     let groups = Group::by_poll(tags.into_iter().map(|placed| (placed.poll.unwrap_or(poll), placed.tag)));
     let device = Device { source, name, unit, connect_timeout, request_timeout, limits, groups };
-    Some((Transport::Tcp(Host { host, port }), device))
+    let (address_at, unit_at) = (address_field.spot().clone(), unit_field.spot().clone());
+    Some(PlacedDevice { device, transport, address_at, unit_at })
+}
+
+/// The lines of the devices. Those that cannot share theirs are reported.
+pub(super) fn lines(devices: Vec<PlacedDevice>) -> Vec<Line> {
+    for (index, device) in devices.iter().enumerate().filter(|(_, placed)| placed.transport.is_serial()) {
+        device.report_clash(&devices[..index]);
+    }
+    Line::sharing(devices.into_iter().map(|placed| (placed.transport, placed.device)))
+}
+
+impl PlacedDevice {
+    /// Reports why it cannot be on a serial line with the devices that stand `before` it.
+    fn report_clash(&self, before: &[Self]) {
+        if self.device.unit == 0 {
+            self.unit_at
+                .error("unit 0 is every device of a serial line, and none of them answers")
+                .allowed("a unit from 1 to 247")
+                .record();
+        }
+        let mut on_line =
+            before.iter().filter(|other| other.transport.to_string() == self.transport.to_string());
+        if let Some(other) = on_line.clone().next().filter(|first| first.transport != self.transport) {
+            self.address_at
+                .error(format!("`{}` has other settings at {}", self.transport, other.address_at.reference()))
+                .allowed("the same settings for every device of a line")
+                .record();
+        } else if let Some(other) = on_line.find(|other| other.device.unit == self.device.unit) {
+            let (unit, name) = (self.device.unit, &other.device.name);
+            self.unit_at
+                .error(format!("unit {unit} of `{}` is `{name}` already", self.transport))
+                .allowed(
+                    "one [[modbus]] for each unit, with all its tags; a tag may have a `poll` of its own",
+                )
+                .record();
+        }
+    }
 }
 
 fn limits(table: &Table<'_>) -> Limits {

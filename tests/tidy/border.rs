@@ -37,7 +37,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
@@ -46,7 +46,9 @@ const PURE: [&str; 12] = [
     "adapters/src/modbus/limits",
     "adapters/src/modbus/places",
     "adapters/src/modbus/plan",
+    "adapters/src/modbus/rtu/frame",
     "adapters/src/modbus/schedule",
+    "adapters/src/modbus/suspicion",
     "buffer/src/block",
     "buffer/src/record",
     "uplink/src/mqtt/topic",

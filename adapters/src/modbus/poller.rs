@@ -17,7 +17,7 @@ use tracing::debug;
 use super::backoff::Backoff;
 use super::decode::Answer;
 use super::line::Line;
-use super::session::{Ask, Failure, Session};
+use super::session::{Ask, Failure, Framing, Session};
 use super::station::{Moment, Next, Station};
 use super::status::DeviceStatus;
 use super::transport::Stream;
@@ -66,6 +66,7 @@ where
 
 struct Poller<D> {
     dial: D,
+    framing: Framing,
     stations: Vec<Station>,
     /// The station that is asked first for a request.
     turn: usize,
@@ -106,9 +107,12 @@ where
         let Wiring { observations, statuses, clock, stop: _ } = wiring;
         let now = clock.now();
         let stations = line.devices.iter().zip(statuses);
-        let stations = stations.map(|(device, status)| Station::new(Arc::clone(device), status, now));
+        let framing = line.transport.framing();
+        let stations =
+            stations.map(|(device, status)| Station::new(Arc::clone(device), framing, status, now));
         Self {
             dial,
+            framing,
             stations: stations.collect(),
             turn: 0,
             session: None,
@@ -213,7 +217,7 @@ where
             .map_err(Failure::Connect)?;
         self.backoff = Backoff::new();
         self.stations[station].connected();
-        Ok(Session::over(stream))
+        Ok(Session::over(stream, self.framing))
     }
 
     /// Waits for room: a poll that nobody has room for is better late than lost.

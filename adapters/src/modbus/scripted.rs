@@ -1,4 +1,4 @@
-//! A Modbus TCP device that does what a test tells it to, right or wrong.
+//! A Modbus device that does what a test tells it to, right or wrong, in frames of TCP or RTU.
 //!
 //! Written from the standard and by hand, so that it shares no mistake with `tokio_modbus`. It
 //! serves any stream: in memory, where paused time makes delays exact, or TCP.
@@ -11,11 +11,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-/// A read request, as it came over the wire.
+use super::rtu::frame::crc;
+
+/// How the device frames what it says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialect {
+    Tcp,
+    Rtu,
+}
+
+/// A read request, as it came over the wire; over RTU it has no transaction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Request {
+    pub(super) dialect: Dialect,
+    pub(super) at: Instant,
     pub(super) transaction: u16,
     pub(super) unit: u8,
     pub(super) function: u8,
@@ -26,6 +37,10 @@ pub(super) struct Request {
 impl Request {
     /// A frame around `pdu` that answers the request.
     pub(super) fn frame(&self, pdu: &[u8]) -> Vec<u8> {
+        if self.dialect == Dialect::Rtu {
+            let body = [&[self.unit], pdu].concat();
+            return [body.as_slice(), &crc(&body).to_le_bytes()].concat();
+        }
         let len = u16::try_from(pdu.len() + 1).expect("a short PDU");
         let mut frame = Vec::new();
         for word in [self.transaction, 0, len] {
@@ -74,6 +89,7 @@ type Script = dyn Fn(usize, Request) -> Vec<Act> + Send + Sync;
 /// The device: a script over the requests that it gets, numbered from 0 over all connections.
 #[derive(Clone)]
 pub(super) struct Device {
+    dialect: Dialect,
     script: Arc<Script>,
     requests: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
@@ -83,6 +99,7 @@ pub(super) struct Device {
 impl Device {
     pub(super) fn new(script: impl Fn(usize, Request) -> Vec<Act> + Send + Sync + 'static) -> Self {
         Self {
+            dialect: Dialect::Tcp,
             script: Arc::new(script),
             requests: Arc::default(),
             connections: Arc::default(),
@@ -93,6 +110,11 @@ impl Device {
     /// A device that answers request `n` with the frame that `reply` makes.
     pub(super) fn answering(reply: impl Fn(usize, Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::new(move |n, request| vec![Act::Send(reply(n, request))])
+    }
+
+    /// The same device on a serial line.
+    pub(super) fn rtu(self) -> Self {
+        Self { dialect: Dialect::Rtu, ..self }
     }
 
     /// Every request so far.
@@ -128,7 +150,7 @@ impl Device {
     }
 
     /// Follows the script until the connection ends, which is nothing to a device.
-    async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    pub(super) async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         self.connections.fetch_add(1, Ordering::SeqCst);
         if let Err(ended) = self.converse(&mut stream).await {
             assert_ne!(ended.kind(), io::ErrorKind::InvalidData, "{ended}");
@@ -137,7 +159,10 @@ impl Device {
 
     async fn converse(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
         loop {
-            let request = read_request(stream).await?;
+            let request = match self.dialect {
+                Dialect::Tcp => read_request(stream).await?,
+                Dialect::Rtu => read_rtu_request(stream).await?,
+            };
             let n = {
                 let mut requests = self.requests.lock().expect("no test panics with the lock");
                 requests.push(request);
@@ -168,10 +193,26 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Reque
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     Ok(Request {
+        dialect: Dialect::Tcp,
+        at: Instant::now(),
         transaction,
         unit: stream.read_u8().await?,
         function: stream.read_u8().await?,
         start: stream.read_u16().await?,
         count: stream.read_u16().await?,
     })
+}
+
+/// Eight bytes (Modbus over Serial Line V1.02, section 2.5.1). Like a device, it starts again at the next
+/// byte while the checksum is wrong.
+async fn read_rtu_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+    let mut bytes = [0; 8];
+    stream.read_exact(&mut bytes).await?;
+    while crc(&bytes[..6]).to_le_bytes() != bytes[6..] {
+        bytes.rotate_left(1);
+        bytes[7] = stream.read_u8().await?;
+    }
+    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let (unit, function, start, count) = (bytes[0], bytes[1], word(2), word(4));
+    Ok(Request { dialect: Dialect::Rtu, at: Instant::now(), transaction: 0, unit, function, start, count })
 }

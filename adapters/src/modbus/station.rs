@@ -15,10 +15,11 @@ use super::backoff::Backoff;
 use super::decode::{Answer, readings};
 use super::device::{Device, Group};
 use super::ledger::{Ledger, Standing};
-use super::plan::{Plan, plan};
+use super::plan::{Block, Plan, plan};
 use super::schedule::{Due, Schedule};
-use super::session::{Ask, Failure};
+use super::session::{Ask, Failure, Framing};
 use super::status::DeviceStatus;
+use super::suspicion::harmless;
 
 /// A device that answers with one of these will have an answer a moment later: acknowledge and busy
 /// (Application Protocol V1.1b3, section 7).
@@ -56,6 +57,10 @@ pub(super) struct Station {
     poll: Option<Poll>,
     /// Until when nothing is asked.
     rest: Option<Instant>,
+    /// Whether replies carry no number, so that a late one could be taken for the next.
+    is_unnumbered: bool,
+    /// What is asked before anything else, since an earlier reply may still come.
+    suspicion: Option<Block>,
     backoff: Backoff,
     ledger: Ledger,
 }
@@ -80,8 +85,13 @@ struct Poll {
 }
 
 impl Station {
-    /// A station that goes on from what `status` shows.
-    pub(super) fn new(device: Arc<Device>, status: watch::Sender<DeviceStatus>, now: Timestamp) -> Self {
+    /// A station on a line of this `framing` that goes on from what `status` shows.
+    pub(super) fn new(
+        device: Arc<Device>,
+        framing: Framing,
+        status: watch::Sender<DeviceStatus>,
+        now: Timestamp,
+    ) -> Self {
         let round = |group: &Group| Round {
             plan: plan(&group.tags, &device.limits),
             schedule: Schedule::new(group.poll, now),
@@ -91,6 +101,8 @@ impl Station {
             rounds: device.groups.iter().map(round).collect(),
             poll: None,
             rest: None,
+            is_unnumbered: framing != Framing::Mbap,
+            suspicion: None,
             backoff: Backoff::new(),
             ledger: Ledger::new(&device.name, status),
             device,
@@ -156,7 +168,8 @@ impl Station {
     /// The request that is next in the poll.
     fn ask(&self) -> Option<Ask> {
         let poll = self.poll.as_ref()?;
-        let block = *self.rounds[poll.group].plan.blocks.get(poll.answers.len())?;
+        let next = self.rounds[poll.group].plan.blocks.get(poll.answers.len());
+        let block = self.suspicion.or(next.copied())?;
         Some(Ask { unit: self.device.unit, block, timeout: self.device.request_timeout })
     }
 
@@ -174,7 +187,10 @@ impl Station {
                 return None;
             }
             answer => {
-                poll.answers.push(answer);
+                // Whatever it is, the unit is in step again.
+                if self.suspicion.take().is_none() {
+                    poll.answers.push(answer);
+                }
                 poll.busy = 0;
             }
         }
@@ -198,8 +214,19 @@ impl Station {
 
     /// Gives the poll up and rests; what to say about it, if anything.
     pub(super) fn failed(&mut self, failure: &Failure, now: Moment) -> Option<Observation> {
+        if self.is_unnumbered && failure.may_be_followed_by_a_reply() {
+            self.suspect();
+        }
         self.rest = Some(now.instant + self.backoff.next());
         self.lost(failure, now.time)
+    }
+
+    fn suspect(&mut self) {
+        let Some(ask) = self.ask() else { return };
+        if self.suspicion.is_none() {
+            let asked: Vec<Block> = self.rounds.iter().flat_map(|round| round.plan.blocks.clone()).collect();
+            self.suspicion = harmless(&ask.block, &asked, &self.device.limits);
+        }
     }
 
     /// Gives the poll up because of the line, which rests in its place.

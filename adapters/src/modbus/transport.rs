@@ -4,9 +4,14 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::rtu::Pace;
+use super::serial::SerialPort;
+use super::session::Framing;
 
 /// The port that Modbus TCP is registered for (Messaging on TCP/IP V1.0b, section 4.1).
 pub const DEFAULT_PORT: u16 = 502;
@@ -16,6 +21,15 @@ pub const DEFAULT_PORT: u16 = 502;
 pub enum Transport {
     /// Modbus TCP.
     Tcp(Host),
+    /// RTU frames over TCP: a serial line behind a converter.
+    RtuOverTcp {
+        /// Where the converter is.
+        host: Host,
+        /// The least time between a reply and the next request.
+        turnaround: Duration,
+    },
+    /// RTU frames on a serial port.
+    Serial(SerialPort),
 }
 
 /// Where a server is.
@@ -36,8 +50,23 @@ impl Transport {
     /// Opens it anew.
     pub(super) async fn open(&self) -> io::Result<Box<dyn Stream>> {
         match self {
-            Self::Tcp(host) => Ok(Box::new(host.connect().await?)),
+            Self::Tcp(host) | Self::RtuOverTcp { host, .. } => Ok(Box::new(host.connect().await?)),
+            Self::Serial(port) => Ok(Box::new(port.open()?)),
         }
+    }
+
+    /// How its requests and replies are told apart.
+    pub(super) fn framing(&self) -> Framing {
+        match self {
+            Self::Tcp(_) => Framing::Mbap,
+            Self::RtuOverTcp { turnaround, .. } => Framing::Rtu(Pace::of_network(*turnaround)),
+            Self::Serial(port) => Framing::Rtu(port.pace()),
+        }
+    }
+
+    /// Whether replies carry no number, so that only one device may have a unit id.
+    pub fn is_serial(&self) -> bool {
+        matches!(self.framing(), Framing::Rtu(_))
     }
 }
 
@@ -45,6 +74,8 @@ impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host) => write!(f, "tcp://{host}"),
+            Self::RtuOverTcp { host, .. } => write!(f, "rtu+tcp://{host}"),
+            Self::Serial(port) => write!(f, "rtu://{port}"),
         }
     }
 }

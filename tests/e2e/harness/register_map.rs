@@ -69,7 +69,8 @@ fn compiled() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/register_map.c");
-        let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("register_map-{}", std::process::id()));
+        let program =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("register_map-{}", std::process::id()));
         let script = format!(
             "cc -O1 -o '{}' '{}' $(pkg-config --cflags --libs libmodbus)",
             program.display(),

@@ -1,6 +1,9 @@
 //! The loop against scripted devices in memory, in paused time: delays are exact and cost nothing.
 
+mod noise;
+mod serial_line;
 mod sharing;
+mod wire;
 mod wrong_replies;
 
 use std::io;
@@ -20,6 +23,7 @@ use crate::Clock;
 use crate::modbus::backoff::REST_MAX;
 use crate::modbus::scripted::{self, Act, Request};
 use crate::modbus::{Device, DeviceStatus, Encoding, Group, Host, Limits, Line, Link, Tag, Transport};
+use wire::Wire;
 
 const POLL: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
@@ -102,6 +106,17 @@ impl Bench {
         clock: Clock,
     ) -> Self {
         Self::start(line([device]), vec![known], dial, clock)
+    }
+
+    /// With devices on a serial line, which they share.
+    fn on(wire: &Arc<Wire>, devices: impl IntoIterator<Item = Device>) -> Self {
+        let turnaround = Duration::ZERO;
+        let host = Host { host: "127.0.0.1".to_owned(), port: 0 };
+        let line = Line { transport: Transport::RtuOverTcp { host, turnaround }, ..line(devices) };
+        let (wire, clock) = (Arc::clone(wire), Clock::from_tokio(START));
+        let known = line.devices.iter().map(|device| DeviceStatus::starting(device.name.clone(), START));
+        let known = known.collect();
+        Self::start(line, known, move || Ok(wire.open()), clock)
     }
 
     /// With several devices on one line.

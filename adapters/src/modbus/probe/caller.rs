@@ -73,7 +73,8 @@ impl<'p> Caller<'p> {
             let limit = self.probe.connect_timeout;
             let opened = timeout(limit, self.probe.transport.open()).await;
             let stream = opened.map_err(|_elapsed| Failure::ConnectTimeout(limit))?;
-            self.session = Some(Session::over(stream.map_err(Failure::Connect)?));
+            let stream = stream.map_err(Failure::Connect)?;
+            self.session = Some(Session::over(stream, self.probe.transport.framing()));
         }
         Ok(())
     }
