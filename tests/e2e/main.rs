@@ -19,6 +19,7 @@ mod operator;
 mod power_cycle;
 mod proof_is_strict;
 mod refusals;
+mod serial_line;
 mod sigkill;
 mod sigterm;
 mod status;

@@ -1,8 +1,8 @@
-"""A press with a Modbus TCP server of pymodbus, which keeps its own record of what happened to it.
+"""A press with a Modbus server of pymodbus, over TCP or on a serial line that is two pseudo-terminals, which keeps its own record of what happened to it.
 
 The record goes to standard output, a JSON object a line, times in microseconds since the epoch:
 
-    {"listening": 40123}                         ready, and on which port
+    {"listening": 40123}                         ready, and on which port; with --serial, "/dev/pts/7"
     {"good": 17, "at": 1767225600000250}         the counter of good pieces stands at 17 from here on
     {"scrap": 65535, "at": …}                    the counter of scrap; 16 bits, so 0 comes after 65535
     {"state": 2, "at": …}                        the state from here on
@@ -21,12 +21,14 @@ A state lasts until it was read three times at least, so whoever reads in order 
 import argparse
 import asyncio
 import json
+import os
 import random
 import struct
 import sys
 import time
+import tty
 
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 READ_COILS, READ_HOLDING, READ_INPUTS = 1, 3, 4
@@ -38,6 +40,8 @@ STATES = (0, 1, FAULTED)
 READS_PER_STATE = 3
 PAUSE_S = (0.002, 0.04)
 SCRAP_PART = 0.1
+BAUD = 115200
+UNIT = 1
 
 
 def record(**fact):
@@ -127,9 +131,39 @@ async def obey(press):
             sys.exit(f"plc.py: {line!r} is no command")
 
 
+def serial_line():
+    """The names of the two ends of a line; what is written to one is read at the other."""
+    ends = [os.openpty() for _ in range(2)]
+    loop = asyncio.get_running_loop()
+    for (this, terminal), (other, _) in (ends, ends[::-1]):
+        # The terminal stays open here, so that the line is there while nobody has it open.
+        tty.setraw(terminal)
+        loop.add_reader(this, lambda this=this, other=other: os.write(other, os.read(this, 4096)))
+    return [os.ttyname(terminal) for _, terminal in ends]
+
+
+async def serve_serial(device):
+    ours, theirs = serial_line()
+    # A server that is alone on its line answers for units that are not there: with an exception.
+    only_ours = lambda sending, frame: frame if not sending or frame[0] == UNIT else b""
+    server = ModbusSerialServer(device, port=ours, baudrate=BAUD, trace_packet=only_ours)
+    await server.serve_forever(background=True)
+    record(listening=theirs)
+    return server
+
+
+async def serve_tcp(device, host, port):
+    server = ModbusTcpServer(device, address=(host, port))
+    await server.serve_forever(background=True)
+    record(listening=server.transport.sockets[0].getsockname()[1])
+    return server
+
+
 async def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--host")
+    place.add_argument("--serial", action="store_true", help="answer unit 1 on a serial line, and no other")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--good", type=int, default=0, help="where the counter of good pieces stands")
@@ -141,10 +175,11 @@ async def main():
     press = Press(options)
     registers = [SimData(0, datatype=DataType.REGISTERS, values=[0] * 200)]
     bits = [SimData(0, datatype=DataType.BITS, values=[False] * 64)]
-    device = SimDevice(id=1, simdata=(bits, bits, registers, registers), action=press.serve)
-    server = ModbusTcpServer(device, address=(options.host, options.port))
-    await server.serve_forever(background=True)
-    record(listening=server.transport.sockets[0].getsockname()[1])
+    device = SimDevice(id=UNIT, simdata=(bits, bits, registers, registers), action=press.serve)
+    if options.serial:
+        server = await serve_serial(device)
+    else:
+        server = await serve_tcp(device, options.host, options.port)
 
     producing = asyncio.create_task(press.produce())
     await obey(press)

@@ -1,6 +1,6 @@
 //! A PLC: pymodbus, playing the press of `tests/peers/plc.py`, which keeps its own record.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -13,9 +13,15 @@ use super::process::Process;
 /// A running PLC.
 pub(crate) struct Plc {
     name: String,
-    host: Ipv4Addr,
-    port: u16,
+    place: Place,
     process: Process,
+}
+
+/// Where a PLC is reached.
+#[derive(Clone, Debug)]
+enum Place {
+    Tcp(SocketAddr),
+    Serial(String),
 }
 
 /// How a PLC comes up.
@@ -53,19 +59,30 @@ impl Plc {
     /// Switches a PLC on.
     pub(crate) fn boot(name: &str, boot: Boot) -> Self {
         let host = own_address();
-        let process = power_on(host, 0, boot);
-        let port = listening(&process);
-        Self { name: name.to_owned(), host, port, process }
+        let process = power_on(&Place::Tcp((host, 0).into()), boot);
+        let port = listening(&process).as_u64().and_then(|port| u16::try_from(port).ok());
+        let place = Place::Tcp((host, port.expect("a port is a small number")).into());
+        Self { name: name.to_owned(), place, process }
+    }
+
+    /// Switches a PLC on that is unit 1 of a serial line of its own, on which nobody else answers.
+    pub(crate) fn on_serial_line(name: &str) -> Self {
+        let process = power_on(&Place::Serial(String::new()), Boot::default());
+        let port = listening(&process).as_str().expect("a port has a path").to_owned();
+        Self { name: name.to_owned(), place: Place::Serial(port), process }
+    }
+
+    /// Its address in the gateway's configuration.
+    pub(crate) fn url(&self) -> String {
+        match &self.place {
+            Place::Tcp(address) => format!("tcp://{address}"),
+            Place::Serial(port) => format!("rtu://{port}?baud=115200&parity=none"),
+        }
     }
 
     /// Its name in the gateway's configuration.
     pub(crate) fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        (self.host, self.port).into()
     }
 
     /// Ends all changes and returns the record, which is complete then.
@@ -90,7 +107,7 @@ impl Plc {
 
     /// Gives it power again, at the same address.
     pub(crate) fn power_on(&mut self, boot: Boot) {
-        self.process = power_on(self.host, self.port, boot);
+        self.process = power_on(&self.place, boot);
         listening(&self.process);
     }
 
@@ -129,20 +146,25 @@ impl Facts {
     }
 }
 
-fn power_on(host: Ipv4Addr, port: u16, boot: Boot) -> Process {
+fn power_on(place: &Place, boot: Boot) -> Process {
     let mut command = peer("plc.py");
-    command.args(["--host", &host.to_string(), "--port", &port.to_string()]);
+    match place {
+        Place::Tcp(address) => {
+            command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
+        }
+        Place::Serial(_) => drop(command.arg("--serial")),
+    }
     command.args(["--good", &boot.good.to_string(), "--scrap", &boot.scrap.to_string()]);
     command.args(["--seed", &boot.seed.to_string()]);
     command.args(boot.last_good.iter().flat_map(|last| ["--last-good".to_owned(), last.to_string()]));
     Process::start("pymodbus", &mut command)
 }
 
-fn listening(process: &Process) -> u16 {
+fn listening(process: &Process) -> Value {
     eventually("pymodbus to listen", || {
         let ready = process.stdout(0).into_iter().find(|line| line.contains("listening"))?;
-        let ready: Value = serde_json::from_str(&ready).expect("plc.py writes JSON");
-        ready["listening"].as_u64().and_then(|port| u16::try_from(port).ok())
+        let mut ready: Value = serde_json::from_str(&ready).expect("plc.py writes JSON");
+        Some(ready["listening"].take())
     })
 }
 

@@ -1,7 +1,5 @@
 //! The press of `tests/peers/plc.py` as the gateway's configuration describes it.
 
-use std::net::SocketAddr;
-
 /// How a press is polled.
 #[derive(Clone, Debug)]
 pub(crate) struct Polling {
@@ -17,12 +15,12 @@ pub(crate) fn state_name(state: u64) -> &'static str {
 }
 
 /// The device and the asset `name`.
-pub(crate) fn toml(name: &str, address: SocketAddr, Polling { interval, timeout }: &Polling) -> String {
+pub(crate) fn toml(name: &str, url: &str, Polling { interval, timeout }: &Polling) -> String {
     format!(
         r#"
 [[modbus]]
 name = "{name}"
-address = "tcp://{address}"
+address = "{url}"
 poll = "{interval}"
 request_timeout = "{timeout}"
 tags = [

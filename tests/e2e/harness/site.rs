@@ -38,12 +38,13 @@ impl Site {
 
     /// Adds a press.
     pub(crate) fn press(self, plc: &Plc) -> Self {
-        self.press_at(plc.name(), plc.address())
+        let toml = press::toml(plc.name(), &plc.url(), &self.polling);
+        self.device(&toml)
     }
 
     /// Adds a press that is somewhere else than its PLC, or nowhere.
     pub(crate) fn press_at(self, name: &str, address: SocketAddr) -> Self {
-        let toml = press::toml(name, address, &self.polling);
+        let toml = press::toml(name, &format!("tcp://{address}"), &self.polling);
         self.device(&toml)
     }
 
