@@ -118,9 +118,21 @@ pub enum GapReason {
     DeadLettersFull,
     /// A destination had refused them for good, and an operator discarded them.
     Discarded,
+    /// The disk no longer has them as they were written, or at all.
+    Damaged,
 }
 
 impl GapReason {
+    /// Every reason of this version of the contract.
+    pub const ALL: [Self; 6] = [
+        Self::BufferFull,
+        Self::Expired,
+        Self::DiskFull,
+        Self::DeadLettersFull,
+        Self::Discarded,
+        Self::Damaged,
+    ];
+
     /// Its name in the contract: `buffer_full`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -129,6 +141,7 @@ impl GapReason {
             Self::DiskFull => "disk_full",
             Self::DeadLettersFull => "dead_letters_full",
             Self::Discarded => "discarded",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -64,6 +64,12 @@ impl Sequence {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The place before; that before the first is itself.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 impl fmt::Display for Sequence {

@@ -127,6 +127,20 @@ fn every_cause_that_came_after_version_1_survives_a_block() {
 }
 
 #[test]
+fn every_reason_for_a_gap_survives_a_block() {
+    let stream = StreamId::from_stored("edge-01/telemetry/3f2a9c01");
+    let gap = |reason| Fact::Gap {
+        stream: stream.clone(),
+        first: Sequence(1),
+        last: Sequence(2),
+        reason,
+        lost: Vec::new(),
+    };
+    let events: Vec<Event> = GapReason::ALL.map(|reason| event(0, gap(reason))).into();
+    assert_eq!(round_trip(&events, Sequence(1)), events);
+}
+
+#[test]
 fn version_1_is_read_from_its_golden_bytes() {
     let golden = include_bytes!("../../tests/fixtures/block-v1.bin");
     let (header, events) = unpack(golden).expect("version 1 stays readable");
@@ -193,9 +207,29 @@ fn every_flipped_bit_of_a_block_is_noticed() {
 }
 
 #[test]
+fn a_block_is_found_at_the_beginning_of_other_bytes_and_only_if_it_is_whole() {
+    let events = one_of_each();
+    let block = packed(&events)[0].stamp(Sequence(5));
+    let among_others = [&block[..], b"PSB\x01 and more"].concat();
+    let (header, length) = find(&among_others).expect("a whole block");
+    assert_eq!((header.first, header.count(), length), (Sequence(5), events.len() as u64, block.len()));
+    for end in 0..block.len() {
+        assert!(find(&block[..end]).is_none(), "{end} bytes were enough");
+    }
+    for bit in 0..block.len() * 8 {
+        let mut bytes = among_others.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(find(&bytes).is_none(), "bit {bit} went unnoticed");
+    }
+}
+
+#[test]
 fn a_newer_block_is_told_from_a_damaged_one() {
     let mut bytes = packed(&one_of_each())[0].stamp(Sequence(5));
     bytes[3] = VERSION + 1;
+    assert!(matches!(unpack(&bytes), Err(InvalidBlock::Checksum)), "a flipped bit is no newer format");
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&bytes[3..4]), &bytes[ENVELOPE_BYTES..]);
+    bytes[4..ENVELOPE_BYTES].copy_from_slice(&checksum.to_le_bytes());
     assert!(matches!(unpack(&bytes), Err(InvalidBlock::NewerFormat { found: 2 })));
 }
 

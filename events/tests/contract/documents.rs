@@ -1,7 +1,7 @@
 //! The CloudEvents JSON document of each type.
 
 use penstock_events::cloudevent::CloudEvent;
-use penstock_events::{Cause, Event, Fact, Quality, Sequence, Timestamp, Value, identity};
+use penstock_events::{Cause, Event, Fact, GapReason, Quality, Sequence, Timestamp, Value, identity};
 use serde_json::{Value as Json, json};
 
 use crate::samples::{one_of_each, origin, stream};
@@ -201,5 +201,13 @@ fn sampled(value: Option<Value>) -> Event {
     Event {
         fact: Fact::TelemetrySampled { tag: "press-1.temp".parse().unwrap(), value, unit: None },
         ..event
+    }
+}
+
+#[test]
+fn every_reason_for_a_gap_is_in_the_written_contract() {
+    let contract = include_str!("../../../docs/events.md");
+    for reason in GapReason::ALL {
+        assert!(contract.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
     }
 }

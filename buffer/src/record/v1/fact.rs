@@ -55,6 +55,7 @@ pub(super) enum StoredGapReason {
     DiskFull,
     DeadLettersFull,
     Discarded,
+    Damaged,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -201,6 +202,7 @@ fn store_gap_reason(reason: GapReason) -> StoredGapReason {
         GapReason::DiskFull => StoredGapReason::DiskFull,
         GapReason::DeadLettersFull => StoredGapReason::DeadLettersFull,
         GapReason::Discarded => StoredGapReason::Discarded,
+        GapReason::Damaged => StoredGapReason::Damaged,
     }
 }
 
@@ -211,6 +213,7 @@ fn load_gap_reason(reason: &StoredGapReason) -> GapReason {
         StoredGapReason::DiskFull => GapReason::DiskFull,
         StoredGapReason::DeadLettersFull => GapReason::DeadLettersFull,
         StoredGapReason::Discarded => GapReason::Discarded,
+        StoredGapReason::Damaged => GapReason::Damaged,
     }
 }
 
