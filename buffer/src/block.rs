@@ -6,6 +6,11 @@
 //! header  = postcard of Header
 //! ```
 //!
+//! A format after version 1 has its version in the checksum too, so that a flipped bit in it is told from a newer
+//! format, and comes with a newer manifest.
+//!
+//! A block says where it ends, so it is [found](find) in whatever surrounds it.
+//!
 //! A body is compressed before its sequence numbers are known ([`pack`]), off the thread that
 //! commits; [`PackedBlock::stamp`] puts the header before it.
 
@@ -19,7 +24,7 @@ use crate::record::v1::{InvalidBody, type_code, type_of_code};
 
 /// The format that is written.
 const VERSION: u8 = 1;
-const MAGIC: [u8; 3] = *b"PSB";
+pub(crate) const MAGIC: [u8; 3] = *b"PSB";
 /// Magic, version and checksum.
 const ENVELOPE_BYTES: usize = 8;
 
@@ -30,7 +35,7 @@ pub(crate) const MAX_BLOCK_BYTES: usize = 11 * 1024;
 /// How large a body may be before compression: what reading a block can cost in memory, whatever its bytes say.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 /// No stored value is longer than this: one event alone that does not compress, and zstd's own framing.
-const MAX_STORED_BYTES: usize = MAX_BLOCK_BYTES + 1024;
+pub(crate) const MAX_STORED_BYTES: usize = MAX_BLOCK_BYTES + 1024;
 /// What a header costs at most: six varints of ten bytes, and a tally of every type.
 const MAX_HEADER_BYTES: usize = 60 + 11 * EventType::ALL.len();
 /// zstd's fastest level that still halves what postcard leaves.
@@ -210,14 +215,26 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(Header, &[u8]), InvalidBlock> {
     if [m0, m1, m2] != MAGIC || bytes.len() > MAX_STORED_BYTES {
         return Err(InvalidBlock::NotABlock { bytes: bytes.len() });
     }
-    if version > VERSION {
+    let checksum = u32::from_le_bytes(checksum);
+    if version > VERSION && crc32c::crc32c_append(crc32c::crc32c(&[version]), rest) == checksum {
         return Err(InvalidBlock::NewerFormat { found: version });
     }
-    if version == 0 || crc32c::crc32c(rest) != u32::from_le_bytes(checksum) {
+    if version != VERSION || crc32c::crc32c(rest) != checksum {
         return Err(InvalidBlock::Checksum);
     }
     let (stored, frame) = postcard::take_from_bytes::<StoredHeader>(rest)?;
     Ok((Header::try_from(stored)?, frame))
+}
+
+/// The header of the block with which `bytes` begin, and how long it is, if all of it is there and whole. What comes
+/// after it does not matter.
+pub(crate) fn find(bytes: &[u8]) -> Option<(Header, usize)> {
+    let rest = bytes.strip_prefix(&MAGIC)?.get(ENVELOPE_BYTES - MAGIC.len()..)?;
+    let (_, frame) = postcard::take_from_bytes::<StoredHeader>(rest).ok()?;
+    let frame_bytes = zstd::zstd_safe::find_frame_compressed_size(frame).ok()?;
+    let length = (bytes.len() - frame.len()).checked_add(frame_bytes)?;
+    let (header, _) = open(bytes.get(..length)?).ok()?;
+    Some((header, length))
 }
 
 /// The events of a stored block, with its header.

@@ -1,14 +1,17 @@
 //! The handle: what the rest of the gateway sees of the buffer.
 
+mod threads;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use penstock_events::normalizer::StateChange;
 use penstock_events::{DestinationName, Event, Lane, Sequence, StreamId};
@@ -20,13 +23,14 @@ use crate::intake::{Answer, Arrival, Intake, Request};
 use crate::meters;
 use crate::options::Options;
 use crate::per_lane::{Appended, Heads, PerLane};
-use crate::reader::Batch;
+use crate::reader::{Batch, Damage, Read};
 use crate::record::{self, MAX_EVENT_BYTES};
-use crate::recovery::{Recovered, recover};
-use crate::shared::{LiveCursors, Saved, Shared, Shelf, lock};
+use crate::recovery::recover;
+use crate::shared::{LiveCursors, Saved, Shared, lock};
 use crate::status::{GenerationInfo, Status};
 use crate::verify::{Verification, VerifyError};
-use crate::writer::{DiskWatch, Pipeline, Work, Writer};
+use crate::writer::{DiskWatch, Examination, Pipeline, Work, Writer};
+use threads::{queues, shelve, start};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
 pub const MAX_APPEND_EVENTS: usize = 8_192;
@@ -75,9 +79,9 @@ impl Buffer {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let found = recover(&options)?;
         let limits = options.limits();
-        let shelf = shelve(&found);
         let placed = found.manifest.active_extents();
         let shared = Arc::new(Shared {
+            shelf: shelve(&found),
             streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
             directory: found.directory,
             destinations: options.destinations,
@@ -94,7 +98,6 @@ impl Buffer {
             replays: found.replays,
             errands: watch::Sender::new(0),
             purged: Mutex::default(),
-            shelf,
             decoded: Mutex::default(),
         });
         let packer = || Packer::new().map_err(OpenError::Thread);
@@ -111,6 +114,9 @@ impl Buffer {
             placed,
             pipeline: Pipeline::start(&shared, work.clone()).map_err(OpenError::Thread)?,
             state: found.state.clone(),
+            order: found.order,
+            marks: found.marks,
+            marked: Instant::now(),
             tainted: false,
             interruption: None,
             packer: packer()?,
@@ -177,9 +183,15 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Damaged`] when the store does not hold what it should.
+    /// [`ReadError`] when the disk cannot be read, or damage cannot be announced because it takes nothing.
     pub fn read(&self, lane: Lane, from: Sequence, limit: usize) -> Result<Batch, ReadError> {
-        self.core.shared.read(lane, from, limit)
+        loop {
+            match self.core.shared.read(lane, from, limit)? {
+                Read::Batch(batch) => return Ok(batch),
+                // Nobody is led past it before it is announced.
+                Read::Damage(damage) => self.examine(&damage)?,
+            }
+        }
     }
 
     /// How far `destination` has acknowledged `lane`; `None` when it is not a configured destination.
@@ -277,6 +289,18 @@ impl Buffer {
         answered.recv().unwrap_or_else(|_| Err(refusal(&self.core.shared).to_string()))
     }
 
+    /// Has the writer look through what cannot be read. Its damage is announced when this returns.
+    fn examine(&self, damage: &Damage) -> Result<(), ReadError> {
+        let Damage { lane, generation: id, sequence, ref detail } = *damage;
+        let examined = self.ask_writer(|answer| Work::Examine(Examination { lane, id, answer }));
+        examined.map_err(|reason| ReadError::Damaged {
+            lane,
+            generation: id,
+            sequence,
+            detail: format!("{detail}; that cannot be announced: {reason}"),
+        })
+    }
+
     fn queue(
         &self,
         events: Vec<Event>,
@@ -331,49 +355,6 @@ impl Drop for Core {
             tracing::error!(%error, "the buffer did not close cleanly");
         }
     }
-}
-
-type Queue<T> = (Sender<T>, Receiver<T>);
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "arrivals are bounded by the permits of `room`, work by arrivals, one nudge a save and who waits for an announcement"
-)]
-fn queues() -> (Queue<Arrival>, Queue<Work>) {
-    (mpsc::channel(), mpsc::channel())
-}
-
-/// The generations that are open from the start.
-fn shelve(found: &Recovered) -> Shelf {
-    let shelf = Shelf::default();
-    for lane in Lane::ALL {
-        let id = found.manifest.lanes[lane].last().expect("recovery leaves an active generation").id;
-        shelf.put(lane, id, Arc::clone(&found.active[lane]));
-    }
-    shelf
-}
-
-/// Starts both threads. A panic in one, which would be a defect, fails the buffer and not silently.
-fn start(
-    shared: &Arc<Shared>,
-    (intake, arriving): (Intake, Receiver<Arrival>),
-    (writer, working): (Writer, Receiver<Work>),
-    arrivals: Sender<Arrival>,
-) -> Result<[JoinHandle<()>; 2], OpenError> {
-    let for_intake = Arc::clone(shared);
-    let for_writer = Arc::clone(shared);
-    let intake = thread::Builder::new()
-        .name("buffer-intake".to_owned())
-        .spawn(move || for_intake.guard(|| intake.run(&arriving)))
-        .map_err(OpenError::Thread)?;
-    let writer = thread::Builder::new()
-        .name("buffer-writer".to_owned())
-        .spawn(move || {
-            for_writer.guard(|| writer.run(&working));
-            drop(arrivals.send(Arrival::WriterStopped));
-        })
-        .map_err(OpenError::Thread)?;
-    Ok([intake, writer])
 }
 
 fn check(events: &[Event], state: &[StateChange]) -> Result<(), AppendError> {

@@ -51,6 +51,11 @@ impl Cursors {
         destinations.into_iter().filter_map(|name| self.through.get(name)).map(|cursor| cursor[lane]).min()
     }
 
+    /// How far all destinations are that were ever configured. `None` when there were none.
+    pub(crate) fn slowest_of_all(&self, lane: Lane) -> Option<Sequence> {
+        self.slowest(self.through.keys(), lane)
+    }
+
     /// The furthest that any destination ever acknowledged.
     pub(crate) fn furthest(&self, lane: Lane) -> Sequence {
         self.through.values().map(|cursor| cursor[lane]).max().unwrap_or_default()
@@ -139,6 +144,7 @@ mod tests {
         cursors.set(&name("gone"), through(1, 1));
         assert_eq!(cursors.slowest(&[name("erp")], Lane::Telemetry), Some(Sequence(9)));
         assert_eq!(cursors.slowest(&[], Lane::Telemetry), None);
+        assert_eq!(cursors.slowest_of_all(Lane::Telemetry), Some(Sequence(1)));
         assert_eq!(cursors.furthest(Lane::Telemetry), Sequence(9));
     }
 }

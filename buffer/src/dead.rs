@@ -54,7 +54,7 @@ pub enum DeadLetterError {
     /// There is no such letter: it was delivered or discarded, or never was.
     #[error("there is no dead letter {0}; `penstock dead list` shows those that there are")]
     Unknown(DeadLetterId),
-    /// It cannot be read. A damaged one was set aside by this.
+    /// It cannot be read. A damaged one was announced as lost and set aside by this.
     #[error("the dead letter {path} cannot be read: {detail}")]
     Unreadable {
         /// Its file.
@@ -125,7 +125,7 @@ impl Buffer {
     }
 
     /// Up to `limit` dead letters that `filter` takes, after `after` in the order of ids. Reads each letter
-    /// that it looks at. One that is damaged is set aside, said in the log and left out.
+    /// that it looks at. One that is damaged is announced as lost, set aside and left out.
     ///
     /// # Errors
     /// When the disk fails.
@@ -156,7 +156,12 @@ impl Buffer {
     pub fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetter, DeadLetterError> {
         match self.shared().dead.read(id) {
             Ok(found) => found.ok_or_else(|| DeadLetterError::Unknown(id.clone())),
-            Err((path, invalid)) => Err(unreadable(path, &invalid)),
+            Err((path, invalid)) => {
+                if let InvalidFile::Damaged(detail) = &invalid {
+                    self.give_up_damaged(id, &path, detail)?;
+                }
+                Err(unreadable(path, &invalid))
+            }
         }
     }
 
@@ -270,7 +275,7 @@ impl Buffer {
         known: impl Fn(&DeadLetterId) -> Option<EventType>,
     ) -> Result<(), DeadLetterError> {
         let kind = |id: &DeadLetterId| {
-            let kept = || self.read_if_whole(id).ok().flatten().map(|letter| letter.event.kind());
+            let kept = || self.shared().dead.read(id).ok().flatten().map(|letter| letter.event.kind());
             known(id).or_else(kept)
         };
         let runs = room::runs(ids.iter().map(|id| ((id.lane, id.sequence), kind(id))));
@@ -289,12 +294,21 @@ impl Buffer {
         match self.shared().dead.read(id) {
             Ok(found) => Ok(found),
             Err((path, invalid @ InvalidFile::Io(_))) => Err(unreadable(path, &invalid)),
-            Err((_, InvalidFile::Damaged(_))) => Ok(None),
+            Err((path, InvalidFile::Damaged(detail))) => {
+                self.give_up_damaged(id, &path, &detail).map(|()| None)
+            }
             Err((path, invalid @ InvalidFile::NewerFormat { .. })) => {
                 tracing::warn!(file = %path.display(), %invalid, "a dead letter is left out");
                 Ok(None)
             }
         }
+    }
+
+    /// Announces that a damaged letter is lost, and sets it aside.
+    fn give_up_damaged(&self, id: &DeadLetterId, path: &Path, detail: &str) -> Result<(), DeadLetterError> {
+        self.announce_lost(std::slice::from_ref(id), GapReason::Damaged, |_| None)?;
+        self.shared().dead.set_aside(id, path, detail);
+        Ok(())
     }
 
     fn cannot_change(&self, destination: &DestinationName, error: io::Error) -> DeadLetterError {

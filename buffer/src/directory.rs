@@ -81,6 +81,11 @@ impl Directory {
         self.root.join("cursors")
     }
 
+    /// The marks.
+    pub(crate) fn marks(&self) -> PathBuf {
+        self.root.join("marks")
+    }
+
     /// The dead letters' directory; made with the first of them.
     pub(crate) fn dead(&self) -> PathBuf {
         self.root.join("dead")
@@ -99,6 +104,12 @@ impl Directory {
     /// The directories that are there for a lane's generations, listed or not.
     pub(crate) fn generations(&self, lane: Lane) -> io::Result<Vec<PathBuf>> {
         fs::read_dir(self.lane(lane))?.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    /// The numbers of the generations of a lane that are there, listed or not.
+    pub(crate) fn numbers(&self, lane: Lane) -> io::Result<Vec<GenerationId>> {
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.parse().ok();
+        Ok(self.generations(lane)?.iter().filter_map(number).collect())
     }
 
     fn lane(&self, lane: Lane) -> PathBuf {

@@ -9,7 +9,7 @@ use crate::buffer::MAX_APPEND_EVENTS;
 use crate::options::MIN_MAX_BYTES;
 use crate::record::MAX_EVENT_BYTES;
 
-/// Why a store was not opened. Nothing in it was changed.
+/// Why a store was not opened. Nothing in it was changed. Damage is no reason: it is set aside and announced.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The limit leaves no room to work in.
@@ -51,17 +51,6 @@ pub enum OpenError {
         found: u16,
         /// The newest that is understood.
         supported: u16,
-    },
-    /// A file that says what is in the store is damaged or missing.
-    #[error(
-        "{path} is damaged: {detail}; restore the data directory from a backup, or move it aside to start empty \
-         (what is in it and was not delivered is then missing)"
-    )]
-    Damaged {
-        /// The file or the generation.
-        path: PathBuf,
-        /// What was found.
-        detail: String,
     },
     /// The disk failed.
     #[error("{path} cannot be read or written: {error}; check the disk and its free space")]
@@ -113,10 +102,24 @@ pub enum AppendError {
     Failed(String),
 }
 
-/// Why events were not read.
+/// Why events were not read. They can be read later, when the disk is well.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReadError {
-    /// A generation does not hold what it should.
+    /// The disk failed.
+    #[error(
+        "generation {generation} of the {lane} lane cannot be read at event {sequence}: {detail}; check the disk"
+    )]
+    Disk {
+        /// The lane.
+        lane: Lane,
+        /// The generation's number.
+        generation: u32,
+        /// The event that was wanted.
+        sequence: Sequence,
+        /// The system's answer.
+        detail: String,
+    },
+    /// A generation does not hold what it should, and the loss cannot be announced at this time.
     #[error("generation {generation} of the {lane} lane cannot be read at event {sequence}: {detail}")]
     Damaged {
         /// The lane.

@@ -1,4 +1,4 @@
-//! One generation on disk: a sled database of its own, insert-only, deleted whole. The only module
+//! One generation that takes appends: a sled database of its own, insert-only, deleted whole. The only module
 //! that knows sled.
 //!
 //! What `sled::flush` leaves to chance is done here: a commit is [`apply`](Database::apply),
@@ -16,12 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use penstock_events::normalizer::StateChange;
-use penstock_events::{Event, Lane, Sequence};
+use penstock_events::{Lane, Sequence};
 
 use crate::block::{self, Header, InvalidBlock};
 use crate::durable_file::sync_directory;
 use crate::manifest::Extent;
 use crate::per_lane::PerLane;
+use crate::state::{self, Piece};
 
 /// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -67,6 +68,8 @@ enum Key<'a> {
     ShedThrough(Lane),
     /// The block whose first event is this.
     Block(Sequence),
+    /// The losses up to a number were announced (business lane only).
+    Announced,
 }
 
 impl Key<'_> {
@@ -74,6 +77,7 @@ impl Key<'_> {
     const SHED_TELEMETRY: u8 = 2;
     const BLOCK: u8 = 3;
     const SHED_BUSINESS: u8 = 4;
+    const ANNOUNCED: u8 = 5;
 
     fn to_bytes(&self) -> Vec<u8> {
         match self {
@@ -81,6 +85,7 @@ impl Key<'_> {
             Self::ShedThrough(Lane::Telemetry) => vec![Self::SHED_TELEMETRY],
             Self::ShedThrough(Lane::Business) => vec![Self::SHED_BUSINESS],
             Self::Block(first) => [&[Self::BLOCK][..], &first.0.to_be_bytes()].concat(),
+            Self::Announced => vec![Self::ANNOUNCED],
         }
     }
 }
@@ -90,14 +95,18 @@ impl Key<'_> {
 pub(crate) struct Writes {
     pub(crate) blocks: Vec<(Sequence, Vec<u8>)>,
     pub(crate) state: Vec<StateChange>,
+    /// The order of `state` among all that was ever written.
+    pub(crate) order: u64,
     pub(crate) shed_through: PerLane<Option<Sequence>>,
+    /// The losses up to this number are announced with it.
+    pub(crate) announced: Option<u64>,
 }
 
 impl Writes {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         let sheds = Lane::ALL.into_iter().any(|lane| self.shed_through[lane].is_some());
-        self.blocks.is_empty() && self.state.is_empty() && !sheds
+        self.blocks.is_empty() && self.state.is_empty() && !sheds && self.announced.is_none()
     }
 }
 
@@ -105,7 +114,7 @@ impl Writes {
 pub(crate) struct Stored {
     /// Where its key says that it begins.
     pub(crate) first: Sequence,
-    pub(crate) bytes: sled::IVec,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Stored {
@@ -173,13 +182,17 @@ impl Database {
             return Ok(());
         }
         let mut batch = sled::Batch::default();
-        for StateChange { key, value } in writes.state {
-            batch.insert(Key::State(&key).to_bytes(), value);
+        for StateChange { key, value } in &writes.state {
+            let piece = Piece { order: writes.order, key, value };
+            batch.insert(Key::State(key).to_bytes(), piece.to_bytes());
         }
         for lane in Lane::ALL {
             if let Some(through) = writes.shed_through[lane] {
                 batch.insert(Key::ShedThrough(lane).to_bytes(), &through.0.to_be_bytes());
             }
+        }
+        if let Some(through) = writes.announced {
+            batch.insert(Key::Announced.to_bytes(), &through.to_be_bytes());
         }
         for (first, block) in writes.blocks {
             batch.insert(Key::Block(first).to_bytes(), block);
@@ -207,30 +220,27 @@ impl Database {
         Ok(self.data.sync_data()?)
     }
 
-    /// The events of the block that holds `sequence`, with its header.
-    pub(crate) fn block_with(&self, sequence: Sequence) -> Result<(Header, Vec<Event>), Fault> {
-        let (first, bytes) = self.stored_block_with(sequence)?;
-        let unpacked = contain(|| block::unpack(&bytes).map_err(|error| Fault::Block { first, error }))?;
-        covering(sequence, first, unpacked.0.last).map(|()| unpacked)
-    }
-
     /// The first block whose key is at or after `place`.
     pub(crate) fn stored_block_from(&self, place: Sequence) -> Result<Option<Stored>, Fault> {
         let from = Key::Block(place).to_bytes();
         match contain(|| Ok(self.db().range(from..).next().transpose()?))? {
             Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
                 self.touch(&key)?;
-                Ok(Some(Stored { first: first_of(&key)?, bytes }))
+                Ok(Some(Stored { first: first_of(&key)?, bytes: bytes.to_vec() }))
             }
             Some(_) | None => Ok(None),
         }
     }
 
-    /// The header of the block that holds `sequence`; its events are not looked at.
-    pub(crate) fn header_with(&self, sequence: Sequence) -> Result<Header, Fault> {
-        let (first, bytes) = self.stored_block_with(sequence)?;
-        let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
-        covering(sequence, first, header.last).map(|()| header)
+    /// The block that holds `sequence`, or the last before it.
+    pub(crate) fn stored_block_with(&self, sequence: Sequence) -> Result<Stored, Fault> {
+        let after = Key::Block(sequence.next()).to_bytes();
+        match contain(|| Ok(self.db().get_lt(after)?))? {
+            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
+                Ok(Stored { first: first_of(&key)?, bytes: bytes.to_vec() })
+            }
+            Some(_) | None => Err(Fault::Missing(sequence)),
+        }
     }
 
     /// Looks at every block: what is in the generation, given that it begins at `first`.
@@ -252,16 +262,17 @@ impl Database {
         Ok(extent)
     }
 
-    /// All of the normalizer's state that is in this generation.
-    pub(crate) fn state(&self) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
+    /// All of the normalizer's state that is in this generation, each piece with its order.
+    pub(crate) fn state(&self) -> Result<BTreeMap<String, (u64, Vec<u8>)>, Fault> {
         contain(|| {
             self.db()
                 .scan_prefix([Key::STATE])
                 .map(|entry| {
-                    let (key, value) = entry?;
-                    let key = std::str::from_utf8(&key[1..])
-                        .map_err(|_| Fault::Database(format!("a state key is not text: {key:?}")))?;
-                    Ok((key.to_owned(), value.to_vec()))
+                    let (key, bytes) = entry?;
+                    let damaged = || Fault::Database(format!("the state {key:?} is not what was written"));
+                    let key = std::str::from_utf8(&key[1..]).map_err(|_| damaged())?;
+                    let piece = state::read(key, &bytes).ok_or_else(damaged)?;
+                    Ok((key.to_owned(), (piece.order, piece.value.to_vec())))
                 })
                 .collect()
         })
@@ -273,20 +284,15 @@ impl Database {
         stored.map(|bytes| sequence_of(&bytes)).transpose()
     }
 
+    /// Up to which loss it was announced in this generation that events are lost; 0 when none was.
+    pub(crate) fn announced(&self) -> Result<u64, Fault> {
+        let stored = contain(|| Ok(self.db().get(Key::Announced.to_bytes())?))?;
+        stored.map_or(Ok(0), |bytes| sequence_of(&bytes).map(|number| number.0))
+    }
+
     /// Deletes the directory once the last user of this generation lets go of it.
     pub(crate) fn delete_on_close(&self) {
         self.deleted.store(true, Ordering::Release);
-    }
-
-    fn stored_block_with(&self, sequence: Sequence) -> Result<(Sequence, sled::IVec), Fault> {
-        let after = Key::Block(sequence.next()).to_bytes();
-        match contain(|| Ok(self.db().get_lt(after)?))? {
-            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
-                self.touch(&key)?;
-                Ok((first_of(&key)?, bytes))
-            }
-            Some(_) | None => Err(Fault::Missing(sequence)),
-        }
     }
 
     /// Makes sled notice that it should put something out of its cache: see [`TOUCHES`].
@@ -349,10 +355,6 @@ pub(crate) fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, F
     })
 }
 
-fn covering(sequence: Sequence, first: Sequence, last: Sequence) -> Result<(), Fault> {
-    if (first..=last).contains(&sequence) { Ok(()) } else { Err(Fault::Missing(sequence)) }
-}
-
 fn first_of(key: &[u8]) -> Result<Sequence, Fault> {
     sequence_of(key.get(1..).unwrap_or_default())
 }
@@ -363,7 +365,14 @@ fn sequence_of(bytes: &[u8]) -> Result<Sequence, Fault> {
     Ok(Sequence(u64::from_be_bytes(bytes)))
 }
 
+/// Whether what the system said may be the fault of what is in a file or of a bad place on the disk, and not of the whole disk. sled
+/// has words of its own, and no number.
+pub(crate) fn may_be_damage(error: &io::Error) -> bool {
+    let is_bad_place = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    error.raw_os_error().is_none() || error.kind() == io::ErrorKind::NotFound || is_bad_place
+}
+
 /// sled has no error of its own for this.
-fn is_locked(error: &io::Error) -> bool {
+pub(crate) fn is_locked(error: &io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
 }

@@ -9,8 +9,9 @@
 //!   of appends is the order of places.
 //! - The normalizer's state is committed with the business events that it explains, or neither is.
 //! - An event leaves the store when every configured destination has acknowledged it, or it is given up,
-//!   which is counted and announced by a `gateway.gap` event: telemetry for want of room, and either lane
-//!   when it is older than the configuration says.
+//!   which is counted and announced by a `gateway.gap` event: telemetry for want of room, either lane
+//!   when it is older than the configuration says, and what damage took.
+//! - Damage never refuses the start. It costs the block or the generation that it hit, which is set aside.
 //! - An event that a destination refuses for good is a dead letter of that destination before the cursor
 //!   passes it. A dead letter ends by delivery, or it is discarded and announced.
 //! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
@@ -24,10 +25,12 @@
 //! <path>/LOCK                  held by the process that has the store; names it
 //! <path>/manifest              the store's number; each lane's generations, and what is in those that are sealed
 //! <path>/cursors               how far each destination is, configured or not
+//! <path>/marks                 places that were durable, places that may have been used, losses to announce
 //! <path>/business/<id>/        one generation: a sled database, insert-only
 //! <path>/telemetry/<id>/
 //! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
 //! <path>/replay/<id>           a replay that an operator ordered, and how far it is
+//! <path>/quarantine/           what was damaged, the latest 256 MB of it: `<number>-<name>`
 //! ```
 //!
 //! A lane is a row of generations. The last is active and takes the appends; when it reaches
@@ -36,12 +39,17 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `1`, text | a piece of the normalizer's state (business) |
+//! | `1`, text | a piece of the normalizer's state, with a checksum of our own (business) |
 //! | `2`, `4` | the last place of telemetry, of business, whose loss was announced (business) |
 //! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd |
+//! | `5` | the number of the last loss by damage that was announced (business) |
+//!
+//! A complete generation is read without sled. Blocks and pieces of state say what they are and where they end, so they are
+//! found by looking through the file, and reading one changes nothing on disk. sled would stop at the first
+//! byte that it does not like, and overwrite what comes after.
 //!
 //! Each new business generation begins with all of the normalizer's state, so the active one alone
-//! has it. Blocks, manifest and cursors carry a format version; one that is newer than this code is refused,
+//! has it. Blocks, state and the small files carry a format version; one that is newer than this code is refused,
 //! and a golden file of each version is in `tests/fixtures`. The manifest says of each sealed generation
 //! its places, bytes, events by type, range of times, and the holes that damage made in it.
 //!
@@ -80,6 +88,7 @@
 //! Only whole generations. A pure policy (`writer/policy.rs`) says which is next, at each commit and once a second:
 //!
 //! 1. what every destination has and no replay needs, and is sealed for longer than `retain` or purged by an operator;
+//!    while a destination that is no longer configured lacks it, only when it is purged or older than `max_age`;
 //! 2. what is not delivered and sealed for longer than the lane's `max_age`; a lane with an age begins a
 //!    generation after an eighth of it;
 //! 3. above `max_bytes`, or below `min_free_bytes` of free disk: the oldest that every destination has, else
@@ -94,13 +103,49 @@
 //!
 //! # Recovery
 //!
-//! Opening takes the lock, reads manifest and cursors, deletes directories that the manifest does not
-//! list, opens the active generations and checks their blocks, deletes what the marks
-//! cover, and places new destinations behind the last event. Sealed generations are opened when they
-//! are read. The time depends on the size of one generation and not on the backlog.
+//! Opening takes the lock, reads the small files, deletes directories that the manifest does not
+//! list, opens the active generations and checks their blocks, deletes what the marks in them
+//! cover, and places new destinations behind the last event or at the oldest, as they are configured. Complete generations are
+//! opened when they are read. The time depends on the size of one generation and not on the backlog.
 //!
-//! sled keeps snapshots of a database to open it sooner. They are deleted before it is opened: it takes one that a power cut
-//! left unfinished for whole, and refuses to open. Its log alone says everything.
+//! An active generation is looked through before sled may touch it, and sled's snapshots are deleted: sled takes one
+//! that a power cut left unfinished for whole. It is whole if sled finds all blocks without a hole, up to
+//! what was marked as durable and what was acknowledged. One in which a crash left what was never durable ends there: no other block
+//! gets a place in the same file.
+//!
+//! Refused are a newer format, another process that has the store, and a directory that cannot be written.
+//!
+//! # Damage
+//!
+//! | what | how it is noticed | what becomes of it |
+//! |---|---|---|
+//! | a complete generation | a read finds no block for a place that the manifest promises | looked through; the manifest learns of the holes, and readers pass over them |
+//! | an active generation | at the start: it does not reach the marks, or sled fails. While it runs: a read fails | it ends; what can be read in it is delivered, and the lane goes on in another |
+//! | `manifest` | its checksum, or it is missing beside generations | made again from the generations, which takes as long as reading them |
+//! | `cursors` | the same | everything that is retained is delivered again: twice is better than never |
+//! | `marks` | the same | made again; a damaged end of a lane is then taken to reach a million places further |
+//! | a dead letter | its checksum, when it is read | its loss is announced, and it stays beside the others as `.damaged` |
+//!
+//! What is lost is announced once, as a `gateway.gap` with the reason `damaged`, as far as some destination did not have it. The loss is
+//! noted in `marks` before the manifest tells of the hole, and the number of the last one that was announced is committed
+//! with the gap, so a crash in between neither repeats nor forgets it. Nobody's read passes a hole before that. What is damaged
+//! is moved to `quarantine`: a file at once, a generation when nothing in it is waited for any more. What gives way there to the
+//! latest is told in the log.
+//!
+//! No place is used for two events. Places are reserved in `marks`, a million at a time, and a clean end gives back what was
+//! not used. A lane that lost its end goes on behind what was reserved, and the gap that announces this may cover
+//! places that never were.
+//!
+//! What it costs beyond the events that were hit:
+//!
+//! - The normalizer's state is that of the last commit whose piece is whole. Where the latest piece of a
+//!   counter was hit, its next event counts again from where the piece before it stood: `from` and `to` overlap with
+//!   what was delivered.
+//! - After a crash, and only then, damage in the last minute of a lane that nobody acknowledged looks like the torn tail
+//!   that a crash leaves, and is not announced.
+//! - A loss from which some destination had a part, and one of several types, is announced without counts by type.
+//!
+//! A disk of which nothing can be read is no damage: reads fail, and succeed when it is back.
 //!
 //! What a crash costs, by where it strikes:
 //!
@@ -115,9 +160,9 @@
 //!
 //! All of this is held against power cuts at any call: `tests/powercut`.
 //!
-//! Damage to a file of the store or to an active generation refuses the start; damage to a sealed
-//! generation fails the reads that need it. Neither deletes anything.
+//! Every kind of damage, and 500 flipped bits: `tests/buffer/damage.rs`.
 
+mod archive;
 mod block;
 mod buffer;
 mod cursors;
@@ -130,16 +175,20 @@ mod fault_injection;
 mod generation;
 mod intake;
 mod manifest;
+mod marks;
 pub mod meters;
 mod options;
 mod per_lane;
 mod purge;
+mod quarantine;
 mod reader;
 mod record;
 mod recovery;
 mod replay;
 mod selection;
 mod shared;
+mod source;
+mod state;
 mod status;
 mod verify;
 mod writer;
@@ -152,7 +201,7 @@ pub use dead::{
 pub use error::{AckError, AppendError, CloseError, OpenError, ReadError};
 pub use options::{
     DEFAULT_DEAD_LETTERS, DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS,
-    DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options,
+    DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options, StartAt, UnknownStart,
 };
 pub use per_lane::{Appended, Heads, PerLane, SequenceRange};
 pub use purge::{Purge, PurgeError};

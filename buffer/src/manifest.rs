@@ -149,6 +149,13 @@ impl Extent {
         self.holes.extend_from_slice(&more.holes);
     }
 
+    /// The first place at or after `place` that damage did not take.
+    pub(crate) fn first_from(&self, place: Sequence) -> Option<Sequence> {
+        let is_in = |hole: &&SequenceRange| (hole.first..=hole.last).contains(&place);
+        let place = self.holes.iter().find(is_in).map_or(place, |hole| hole.last.next());
+        (place <= self.last).then_some(place)
+    }
+
     /// How many events are in it.
     pub(crate) fn events(&self) -> u64 {
         self.tally.values().sum()

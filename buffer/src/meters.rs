@@ -9,6 +9,7 @@
 //! | `penstock_buffer_stored_bytes` | gauge | `lane` | bytes of blocks kept |
 //! | `penstock_buffer_head` | gauge | `lane` | the last durable sequence |
 //! | `penstock_buffer_cursor` | gauge | `destination`, `lane` | the last acknowledged sequence; the head less this is the backlog |
+//! | `penstock_buffer_damage_total` | counter | `lane` | generations in which damage was found |
 //! | `penstock_buffer_full` | gauge | | 1 while appends wait for deliveries, else 0 |
 //! | `penstock_buffer_suspended` | gauge | | 1 while the disk refuses what is written, else 0 |
 //! | `penstock_dead_letters_total` | counter | `destination` | events that were refused for good and kept |
@@ -58,6 +59,11 @@ pub(crate) fn given_up(reason: GapReason, lost: &Tally) {
         counter!("penstock_buffer_given_up_events_total", "reason" => reason.as_str(), "type" => kind.as_str())
             .increment(events);
     }
+}
+
+/// Damage was found in a generation of `lane`.
+pub(crate) fn damaged(lane: Lane) {
+    counter!("penstock_buffer_damage_total", "lane" => lane.as_str()).increment(1);
 }
 
 pub(crate) fn full(full: bool) {

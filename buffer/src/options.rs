@@ -1,7 +1,9 @@
 //! What the buffer is told when it is opened, with the defaults and the reason for each.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use penstock_events::{DestinationName, GatewayId, Timestamp};
@@ -40,9 +42,11 @@ pub struct Options {
     pub path: PathBuf,
     /// Whose store this is: a part of its streams' ids, and the asset of the gaps that it announces.
     pub gateway: GatewayId,
-    /// Who must acknowledge an event before it may be deleted. A destination that the store does not
-    /// know starts behind the last event. One that is no longer named keeps its cursor, and holds nothing back.
+    /// Who must acknowledge an event before it may be deleted. One that is no longer named keeps its
+    /// cursor, and what it lacks stays until its room is needed or it is too old.
     pub destinations: Vec<DestinationName>,
+    /// Where a destination starts that the store does not know; [`StartAt::Newest`] where nothing is said.
+    pub start: BTreeMap<DestinationName, StartAt>,
     /// How many bytes of blocks may be kept, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
     /// needs about twice as much: sled writes each block again when it splits a page, and whole segments.
     pub max_bytes: u64,
@@ -64,6 +68,34 @@ pub struct Options {
     pub clock: fn() -> Timestamp,
     /// The free bytes of the disk on which a path is.
     pub free_bytes: fn(&Path) -> io::Result<u64>,
+}
+
+/// Where a destination starts that the store does not know.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StartAt {
+    /// Behind the last event: it gets what comes. A receiver that is added to a plant that runs is not flooded
+    /// with a day of the past.
+    #[default]
+    Newest,
+    /// With the oldest event that is retained.
+    Oldest,
+}
+
+/// The text is neither `newest` nor `oldest`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is neither \"newest\" nor \"oldest\"")]
+pub struct UnknownStart(String);
+
+impl FromStr for StartAt {
+    type Err = UnknownStart;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStart> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            "oldest" => Ok(Self::Oldest),
+            other => Err(UnknownStart(other.to_owned())),
+        }
+    }
 }
 
 /// How appends share commits. An append that finds the buffer idle is committed at once; those that
@@ -95,6 +127,7 @@ impl Options {
             path: path.into(),
             gateway,
             destinations: destinations.into_iter().collect(),
+            start: BTreeMap::new(),
             max_bytes: DEFAULT_MAX_BYTES,
             generation_bytes: DEFAULT_GENERATION_BYTES,
             retain: DEFAULT_RETAIN,

@@ -1,5 +1,10 @@
-//! Opening: from what is on disk to a buffer that runs. Everything that a crash can leave behind is
-//! put right here, before anything is appended or read.
+//! Opening: from what is on disk to a buffer that runs. Everything that a crash or a damaged disk can leave behind is
+//! put right here, before anything is appended or read. Damage never refuses the start.
+//!
+//! [`lane`] opens the generations that grow, [`rebuild`] makes a manifest from what is there when it is lost.
+
+mod lane;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use penstock_events::{Lane, Sequence};
+use penstock_events::{Lane, Sequence, Timestamp};
 
 use crate::cursors::{self, Cursors};
 use crate::dead::Letterbox;
@@ -17,19 +22,24 @@ use crate::durable_file::InvalidFile;
 use crate::error::OpenError;
 use crate::generation::{Database, Fault, delete};
 use crate::manifest::{self, Manifest};
-use crate::options::{MIN_MAX_BYTES, Options};
+use crate::marks::{self, Marks, RESERVED_PLACES};
+use crate::options::{MIN_MAX_BYTES, Options, StartAt};
 use crate::per_lane::{Heads, PerLane};
+use crate::quarantine;
 use crate::replay::Register;
-use crate::writer::{Start, add_generation};
+use lane::{OpenLane, Opening};
 
 /// A store that was found or made, and put right.
 pub(crate) struct Recovered {
     pub(crate) directory: Directory,
     pub(crate) lock: File,
     pub(crate) manifest: Manifest,
+    pub(crate) marks: Marks,
     pub(crate) active: PerLane<Arc<Database>>,
     pub(crate) heads: Heads,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
+    /// The order of the latest piece of state.
+    pub(crate) order: u64,
     pub(crate) cursors: Cursors,
     pub(crate) dead: Letterbox,
     pub(crate) replays: Register,
@@ -42,27 +52,29 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     }
     let directory = Directory::make(&options.path)?;
     let lock = directory.lock(&options.gateway)?;
-    let mut manifest = load_manifest(&directory)?;
-    let stored_cursors = load_cursors(&directory)?;
+    let now = (options.clock)();
+    let Files { mut manifest, mut marks, cursors } = Files::load(&directory, now)?;
     delete_unlisted(&directory, &manifest)?;
 
-    let now = (options.clock)();
-    let behind_delivered = |lane| {
-        let furthest = stored_cursors.as_ref().map_or(Sequence::ZERO, |cursors| cursors.furthest(lane));
-        Start { lane, first: furthest.next(), at: now }
-    };
-    let business = open_lane(&directory, &mut manifest, behind_delivered(Lane::Business))?;
-    let at_business = |fault| fault_at(directory.root(), fault);
-    for lane in Lane::ALL {
-        let through = business.database.shed_through(lane).map_err(at_business)?;
-        finish_shedding(&directory, &mut manifest, lane, through)?;
+    let business = open_lane(&directory, &mut manifest, &mut marks, cursors.as_ref(), (Lane::Business, now))?;
+    if let Some(told_by) = &business.told_by {
+        let at_business = |fault| fault_at(directory.root(), fault);
+        marks.announced(told_by.announced().map_err(at_business)?);
+        for lane in Lane::ALL {
+            let through = told_by.shed_through(lane).map_err(at_business)?;
+            finish_shedding(&directory, &mut manifest, lane, through)?;
+        }
     }
-    let telemetry = open_lane(&directory, &mut manifest, behind_delivered(Lane::Telemetry))?;
+    let telemetry =
+        open_lane(&directory, &mut manifest, &mut marks, cursors.as_ref(), (Lane::Telemetry, now))?;
 
     let heads = PerLane { business: business.head, telemetry: telemetry.head };
-    let cursors = place_cursors(options, stored_cursors, heads);
+    let cursors = place_cursors(options, cursors, heads, &manifest);
     cursors::save(&directory.cursors(), &cursors)
         .map_err(|error| OpenError::Io { path: directory.cursors(), error })?;
+    marks.durable = heads;
+    marks.reserved = PerLane::from_fn(|lane| Sequence(heads[lane].0.saturating_add(RESERVED_PLACES)));
+    save_marks(&directory, &marks)?;
     let dead = Letterbox::open(directory.dead(), options.dead_letters)
         .map_err(|error| OpenError::Io { path: directory.dead(), error })?;
     let replays = Register::open(directory.replays())
@@ -71,39 +83,121 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         dead,
         replays,
         state: business.state,
+        order: business.order,
         active: PerLane { business: business.database, telemetry: telemetry.database },
         directory,
         lock,
         manifest,
+        marks,
         heads,
         cursors,
     })
 }
 
-/// The manifest, made when the store is. It is there before the first generation is: a store with
-/// generations and without a manifest has lost it, and is not taken for an empty one.
-fn load_manifest(directory: &Directory) -> Result<Manifest, OpenError> {
-    let path = directory.manifest();
-    if let Some(found) = manifest::load(&path).map_err(|error| invalid_file(&path, error))? {
-        return Ok(found);
-    }
-    for lane in Lane::ALL {
-        let found =
-            directory.generations(lane).map_err(|error| OpenError::Io { path: path.clone(), error })?;
-        if !found.is_empty() {
-            let detail =
-                format!("it is missing, and there are {} generations in the {lane} lane", found.len());
-            return Err(OpenError::Damaged { path, detail });
-        }
-    }
-    let made = Manifest { store: random(), lanes: PerLane::default() };
-    manifest::save(&path, &made).map_err(|error| OpenError::Io { path, error })?;
-    Ok(made)
+/// The small files of a store.
+struct Files {
+    manifest: Manifest,
+    marks: Marks,
+    cursors: Option<Cursors>,
 }
 
-fn load_cursors(directory: &Directory) -> Result<Option<Cursors>, OpenError> {
-    let path = directory.cursors();
-    cursors::load(&path).map_err(|error| invalid_file(&path, error))
+impl Files {
+    /// Reads them. What is damaged is set aside, and the manifest is made again from the generations that are there.
+    fn load(directory: &Directory, now: Timestamp) -> Result<Self, OpenError> {
+        // All are read before anything is changed: one that is newer is refused.
+        let manifest = Small::of(directory.manifest(), manifest::load)?;
+        let marks = Small::of(directory.marks(), marks::load)?;
+        let cursors = Small::of(directory.cursors(), cursors::load)?;
+        let manifest_path = directory.manifest();
+        let is_new = matches!(manifest, Small::Missing) && !has_generations(directory, &manifest_path)?;
+        let (manifest, marks, cursors) =
+            (manifest.kept(directory), marks.kept(directory), cursors.kept(directory));
+        let mut marks = marks.unwrap_or_default();
+        if let Some(manifest) = manifest {
+            marks.store = manifest.store;
+            return Ok(Self { manifest, marks, cursors });
+        }
+        if marks.store == 0 {
+            marks.store = random();
+        }
+        let io = |error| OpenError::Io { path: manifest_path.clone(), error };
+        let manifest = if is_new {
+            Manifest { store: marks.store, lanes: PerLane::default() }
+        } else {
+            tracing::error!(
+                path = %manifest_path.display(),
+                "the manifest of the buffer is damaged or missing; it is made again from all that is there: check the disk"
+            );
+            let floor = PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane));
+            rebuild::rebuild(directory, &mut marks, floor, now).map_err(io)?
+        };
+        save_marks(directory, &marks)?;
+        manifest::save(&manifest_path, &manifest).map_err(io)?;
+        Ok(Self { manifest, marks, cursors })
+    }
+}
+
+/// What became of a small file.
+enum Small<T> {
+    Whole(T),
+    Missing,
+    Damaged { path: PathBuf, detail: String },
+}
+
+impl<T> Small<T> {
+    fn of(path: PathBuf, load: fn(&Path) -> Result<Option<T>, InvalidFile>) -> Result<Self, OpenError> {
+        match load(&path) {
+            Ok(Some(whole)) => Ok(Self::Whole(whole)),
+            Ok(None) => Ok(Self::Missing),
+            Err(InvalidFile::Damaged(detail)) => Ok(Self::Damaged { path, detail }),
+            Err(InvalidFile::NewerFormat { found, supported }) => {
+                Err(OpenError::NewerFormat { path, found, supported })
+            }
+            Err(InvalidFile::Io(error)) => Err(OpenError::Io { path, error }),
+        }
+    }
+
+    fn kept(self, directory: &Directory) -> Option<T> {
+        match self {
+            Self::Whole(whole) => Some(whole),
+            Self::Missing => None,
+            Self::Damaged { path, detail } => {
+                tracing::error!(
+                    path = %path.display(), detail,
+                    "a file of the buffer is damaged; the buffer starts without it: check the disk"
+                );
+                set_aside(directory, &path);
+                None
+            }
+        }
+    }
+}
+
+/// Up to where a lane was there for certain.
+fn floor(marks: &Marks, cursors: Option<&Cursors>, lane: Lane) -> Sequence {
+    marks.durable[lane].max(cursors.map_or(Sequence::ZERO, |cursors| cursors.furthest(lane)))
+}
+
+fn open_lane(
+    directory: &Directory,
+    manifest: &mut Manifest,
+    marks: &mut Marks,
+    cursors: Option<&Cursors>,
+    (lane, now): (Lane, Timestamp),
+) -> Result<OpenLane, OpenError> {
+    let floor = floor(marks, cursors, lane);
+    Opening { directory, manifest, marks, lane, floor, now }.open()
+}
+
+fn has_generations(directory: &Directory, path: &Path) -> Result<bool, OpenError> {
+    for lane in Lane::ALL {
+        let found =
+            directory.generations(lane).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
+        if !found.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Deletes what a crash left behind: a generation that was made and never listed, or no longer listed and not yet deleted.
@@ -122,54 +216,6 @@ fn delete_unlisted(directory: &Directory, manifest: &Manifest) -> Result<(), Ope
     Ok(())
 }
 
-struct OpenLane {
-    database: Arc<Database>,
-    head: Sequence,
-    state: BTreeMap<String, Vec<u8>>,
-}
-
-/// Opens a lane's active generation, or makes its first, and finds where the lane ends.
-///
-/// The lane goes on at `start` at the earliest, behind what any destination acknowledged. One that ends before
-/// that has lost its end, and no place is used for two events.
-fn open_lane(directory: &Directory, manifest: &mut Manifest, start: Start) -> Result<OpenLane, OpenError> {
-    let Start { lane, .. } = start;
-    let mut state = BTreeMap::new();
-    let mut head = Sequence::ZERO;
-    let mut opened = None;
-    if let Some(active) = manifest.lanes[lane].last_mut() {
-        let path = directory.generation(lane, active.id);
-        if !path.join("db").exists() {
-            return Err(OpenError::Damaged {
-                path,
-                detail: "it is listed in the manifest and missing".to_owned(),
-            });
-        }
-        let at_path = |fault| fault_at(&path, fault);
-        let database = Database::open(&path).map_err(at_path)?;
-        active.extent = database.extent(active.first).map_err(at_path)?;
-        state = database.state().map_err(at_path)?;
-        head = active.extent.last;
-        opened = Some(Arc::new(database));
-    }
-    let database = match opened {
-        Some(database) if head.next() >= start.first => database,
-        found => {
-            let start = Start { first: start.first.max(head.next()), ..start };
-            let end = Sequence(start.first.0 - 1);
-            if found.is_some() {
-                tracing::error!(%lane, %head, acknowledged = %end, "the lane lost its end after it was delivered");
-            }
-            head = end;
-            let begun = add_generation(directory, manifest, start, &state)
-                .map_err(|fault| fault_at(directory.root(), fault))?;
-            tracing::debug!(%lane, generation = begun.id, "started a generation");
-            begun.database
-        }
-    };
-    Ok(OpenLane { database, head, state })
-}
-
 /// Deletes what was announced as lost before a crash.
 fn finish_shedding(
     directory: &Directory,
@@ -184,36 +230,54 @@ fn finish_shedding(
     let path = directory.manifest();
     manifest::save(&path, manifest).map_err(|error| OpenError::Io { path, error })?;
     for generation in dropped {
-        delete(&directory.generation(lane, generation.id));
+        let path = directory.generation(lane, generation.id);
+        if generation.extent.holes.is_empty() {
+            delete(&path);
+        } else {
+            set_aside(directory, &path);
+        }
     }
     Ok(())
 }
 
-/// A destination that is new starts behind the last event. If the file is gone, who had what is not
+/// A destination that is new starts where it is told to. If the file is gone, who had what is not
 /// known: then all start at the beginning, for twice is better than never.
-fn place_cursors(options: &Options, stored: Option<Cursors>, heads: Heads) -> Cursors {
-    let begin = match &stored {
-        None if heads != Heads::default() => {
-            tracing::warn!("the file of cursors is missing; everything that is retained is delivered again");
-            Heads::default()
-        }
-        _ => heads,
-    };
+fn place_cursors(options: &Options, stored: Option<Cursors>, heads: Heads, manifest: &Manifest) -> Cursors {
+    let is_lost = stored.is_none() && heads != Heads::default();
+    if is_lost {
+        tracing::error!("the file of cursors is missing; everything that is retained is delivered again");
+    }
+    let oldest = PerLane::from_fn(|lane| {
+        manifest.lanes[lane].first().map_or(heads[lane], |generation| generation.first.before())
+    });
     let mut cursors = stored.unwrap_or_default();
     for destination in &options.destinations {
         if cursors.get(destination).is_none() {
+            let begin = match options.start.get(destination).copied().unwrap_or_default() {
+                StartAt::Newest if !is_lost => heads,
+                StartAt::Newest | StartAt::Oldest => oldest,
+            };
             cursors.set(destination, begin);
         }
     }
     cursors
 }
 
-fn invalid_file(path: &Path, error: InvalidFile) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        InvalidFile::Io(error) => OpenError::Io { path, error },
-        InvalidFile::NewerFormat { found, supported } => OpenError::NewerFormat { path, found, supported },
-        InvalidFile::Damaged(detail) => OpenError::Damaged { path, detail },
+fn save_marks(directory: &Directory, marks: &Marks) -> Result<(), OpenError> {
+    let path = directory.marks();
+    marks::save(&path, marks).map_err(|error| OpenError::Io { path, error })
+}
+
+/// Moves what is damaged into quarantine. That it cannot be moved hinders nothing.
+fn set_aside(directory: &Directory, path: &Path) {
+    match quarantine::set_aside(directory.root(), path) {
+        Ok(Some(aside)) => {
+            tracing::error!(path = %path.display(), aside = %aside.display(), "moved to quarantine");
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "it could not be moved to quarantine");
+        }
     }
 }
 
@@ -224,7 +288,7 @@ fn fault_at(path: &Path, fault: Fault) -> OpenError {
             OpenError::NotWritable { path, error }
         }
         Fault::Io(error) => OpenError::Io { path, error },
-        other => OpenError::Damaged { path, detail: other.to_string() },
+        other => OpenError::Io { path, error: io::Error::other(other.to_string()) },
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use penstock_events::{DestinationName, Event, Lane, Sequence, StreamId};
 use tokio::sync::watch;
 
+use crate::archive::Archive;
 use crate::cursors::Cursors;
 use crate::dead::Letterbox;
 use crate::directory::Directory;
@@ -19,6 +20,7 @@ use crate::generation::{Database, Fault, contain, delete};
 use crate::manifest::{GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane};
 use crate::replay::Register;
+use crate::source::Source;
 use crate::status::Outage;
 
 /// How many generations stay open that nobody is using. Each costs a few megabytes; one per lane is
@@ -90,39 +92,36 @@ pub(crate) struct Shelf {
 struct Shelved {
     lane: Lane,
     id: GenerationId,
-    database: Arc<Database>,
+    source: Source,
 }
 
 impl Shared {
     /// The generation `id`, opened if need be; `None` when it has left the catalog.
-    pub(crate) fn open_generation(
-        &self,
-        lane: Lane,
-        id: GenerationId,
-    ) -> Result<Option<Arc<Database>>, Fault> {
+    pub(crate) fn open_generation(&self, lane: Lane, id: GenerationId) -> Result<Option<Source>, Fault> {
         let mut open = lock(&self.shelf.open);
         if let Some(at) = open.iter().position(|shelved| shelved.lane == lane && shelved.id == id) {
             let shelved = open.remove(at);
-            let database = Arc::clone(&shelved.database);
+            let source = shelved.source.clone();
             open.push(shelved);
-            return Ok(Some(database));
+            return Ok(Some(source));
         }
         // Looked up under the shelf's lock: what is listed here cannot be deleted before it is on the shelf.
-        if !lock(&self.catalog).lanes[lane].iter().any(|generation| generation.id == id) {
-            return Ok(None);
-        }
-        let database = Arc::new(Database::open(&self.directory.generation(lane, id))?);
+        let listed = lock(&self.catalog).lanes[lane].iter().find(|one| one.id == id).cloned();
+        let Some(listed) = listed else { return Ok(None) };
+        let archive = Archive::of(&self.directory.generation(lane, id), &listed)?;
+        let source = Source::Complete(Arc::new(archive));
         Shelf::make_room(&mut open);
-        open.push(Shelved { lane, id, database: Arc::clone(&database) });
-        Ok(Some(database))
+        open.push(Shelved { lane, id, source: source.clone() });
+        Ok(Some(source))
     }
 
     /// Deletes a generation that has left the catalog, once its last reader is done with it.
     pub(crate) fn delete_generation(&self, lane: Lane, id: GenerationId) {
         let mut open = lock(&self.shelf.open);
-        match open.iter().position(|shelved| shelved.lane == lane && shelved.id == id) {
-            Some(at) => open.remove(at).database.delete_on_close(),
-            None => delete(&self.directory.generation(lane, id)),
+        let at = open.iter().position(|shelved| shelved.lane == lane && shelved.id == id);
+        match at.map(|at| open.remove(at).source) {
+            Some(Source::Growing(database)) => database.delete_on_close(),
+            Some(Source::Complete(_)) | None => delete(&self.directory.generation(lane, id)),
         }
     }
 
@@ -164,11 +163,16 @@ impl Shared {
 }
 
 impl Shelf {
-    /// Puts an open generation on the shelf.
+    /// Puts a generation that takes appends on the shelf.
     pub(crate) fn put(&self, lane: Lane, id: GenerationId, database: Arc<Database>) {
         let mut open = lock(&self.open);
         Self::make_room(&mut open);
-        open.push(Shelved { lane, id, database });
+        open.push(Shelved { lane, id, source: Source::Growing(database) });
+    }
+
+    /// Takes a generation from the shelf: who has it open may go on with it.
+    pub(crate) fn take(&self, lane: Lane, id: GenerationId) {
+        lock(&self.open).retain(|shelved| shelved.lane != lane || shelved.id != id);
     }
 
     /// Closes everything that nobody is using.
@@ -179,7 +183,7 @@ impl Shelf {
     /// Closes generations that nobody is using, the longest unused first. It happens under the lock,
     /// so none is opened again before it is closed.
     fn make_room(open: &mut Vec<Shelved>) {
-        let idle = |shelved: &Shelved| Arc::strong_count(&shelved.database) == 1;
+        let idle = |shelved: &Shelved| shelved.source.is_idle();
         while open.iter().filter(|shelved| idle(shelved)).count() >= MAX_IDLE_OPEN {
             let longest = open.iter().position(idle).expect("one was just counted");
             drop(open.remove(longest));

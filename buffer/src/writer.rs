@@ -5,6 +5,7 @@
 //! durable; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted, when and why, and [`retention`] does it.
 
 mod commit;
+mod damage;
 mod outage;
 mod pipeline;
 mod policy;
@@ -12,7 +13,7 @@ mod retention;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use commit::{Start, add_generation};
+pub(crate) use commit::{Begun, Start, add_generation};
 use outage::Commit;
 pub(crate) use outage::Interruption;
 pub(crate) use pipeline::Pipeline;
@@ -26,14 +27,15 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use penstock_events::{GatewayId, Timestamp};
+use penstock_events::{GatewayId, Lane, Timestamp};
 
 use crate::block::Packer;
 use crate::cursors;
 use crate::error::AppendError;
 use crate::generation::{Database, Fault};
 use crate::intake::{Arrival, Group};
-use crate::manifest::Extent;
+use crate::manifest::{Extent, GenerationId};
+use crate::marks::{Marks, RESERVED_PLACES};
 use crate::meters;
 use crate::options::Limits;
 use crate::per_lane::PerLane;
@@ -41,6 +43,9 @@ use crate::shared::{Saved, Shared, lock};
 
 /// How long an acknowledgement may be in memory only. A crash costs at most this much repeated delivery.
 const CURSOR_DELAY: Duration = Duration::from_millis(100);
+
+/// How much of a lane's end may be taken for a torn tail when it is damaged after a crash.
+const MARK_EVERY: Duration = Duration::from_secs(60);
 
 /// How often an idle writer looks for what has become too old and for a disk that fills.
 const HOUSE_EVERY: Duration = Duration::from_secs(1);
@@ -55,6 +60,8 @@ pub(crate) enum Work {
     Announce(Announcement),
     /// Delete what need not be kept, and say when that is done or why it is not.
     KeepHouse(SyncSender<Result<(), String>>),
+    /// Something of a generation cannot be read.
+    Examine(Examination),
     /// A commit could not be made durable.
     SyncFailed,
     /// Stop.
@@ -65,6 +72,14 @@ pub(crate) enum Work {
 pub(crate) struct Announcement {
     pub(crate) losses: Vec<Loss>,
     /// Told once they are durable, or why they are not.
+    pub(crate) answer: SyncSender<Result<(), String>>,
+}
+
+/// A generation that is to be looked through.
+pub(crate) struct Examination {
+    pub(crate) lane: Lane,
+    pub(crate) id: GenerationId,
+    /// Told once what is lost of it is announced, or why that cannot be done.
     pub(crate) answer: SyncSender<Result<(), String>>,
 }
 
@@ -83,6 +98,11 @@ pub(crate) struct Writer {
     pub(crate) pipeline: Pipeline,
     /// All of the normalizer's state, to write into each generation of the business lane first.
     pub(crate) state: BTreeMap<String, Vec<u8>>,
+    /// The order of the latest piece of state.
+    pub(crate) order: u64,
+    pub(crate) marks: Marks,
+    /// When the marks were last brought up to date.
+    pub(crate) marked: Instant,
     /// Whether a commit into the active generations failed half way.
     pub(crate) tainted: bool,
     /// While the disk refuses: what is not durable.
@@ -98,6 +118,8 @@ impl Writer {
         // Groups that wait for room; the intake lets no more than two get here.
         let mut held: VecDeque<Group> = VecDeque::new();
         let mut house_due = Instant::now() + HOUSE_EVERY;
+        // What was found lost when the store was opened is said before anything else.
+        self.attempt(Self::announce_losses);
         loop {
             match next(work, self.retry_due().map_or(house_due, |retry| retry.min(house_due))) {
                 Some(Work::Group(group)) => held.push_back(group),
@@ -110,6 +132,7 @@ impl Writer {
                     // Who no longer waits has nothing to decide.
                     drop(answer.send(kept.ok_or_else(|| self.why_not())));
                 }
+                Some(Work::Examine(examination)) => self.serve_examination(&examination),
                 Some(Work::SyncFailed) => {
                     self.attempt(|writer| writer.pipeline.settle());
                 }
@@ -135,12 +158,13 @@ impl Writer {
             self.give_up();
         }
         self.attempt(Self::keep_house);
+        self.attempt(|writer| writer.mark(PerLane::from_fn(|lane| writer.placed[lane].last), 0));
     }
 
     /// Commits a group, or refuses it. It is answered once it is durable.
     fn serve(&mut self, group: Group) {
         let Group { shares, blocks, state } = group;
-        let lanes = commit::Lanes { blocks, state, shed_through: PerLane::default() };
+        let lanes = commit::Lanes { blocks, state, ..commit::Lanes::default() };
         match self.refusal() {
             Some(refusal) => pipeline::refuse(shares, &refusal),
             None => self.commit(Commit { lanes, shares }),
@@ -152,13 +176,19 @@ impl Writer {
 
     /// Losses are announced in a full buffer too: an announcement is small, and it is what makes room.
     fn serve_announcement(&mut self, Announcement { losses, answer }: Announcement) {
-        let announced = self.attempt(|writer| writer.announce(losses, PerLane::default()));
+        let announced = self.attempt(|writer| writer.announce(losses, commit::Lanes::default()));
         // Who no longer waits has nothing to decide.
         drop(answer.send(announced.ok_or_else(|| self.why_not())));
     }
 
     fn why_not(&self) -> String {
         self.refusal().unwrap_or(AppendError::Closed).to_string()
+    }
+
+    fn serve_examination(&mut self, Examination { lane, id, answer }: &Examination) {
+        let examined = self.attempt(|writer| writer.examine(*lane, *id));
+        // Who no longer waits will read again.
+        drop(answer.send(examined.ok_or_else(|| self.why_not())));
     }
 
     /// Why nothing can be taken.
@@ -198,7 +228,13 @@ impl Writer {
 
     /// Makes the cursors durable, then deletes what need not be kept.
     fn keep_house(&mut self) -> Result<(), Fault> {
+        self.announce_losses()?;
         self.save_cursors()?;
+        let durable = *self.shared.heads.borrow();
+        if durable != self.marks.durable && self.marked.elapsed() >= MARK_EVERY {
+            self.marked = Instant::now();
+            self.mark(PerLane::from_fn(|lane| self.placed[lane].last), RESERVED_PLACES)?;
+        }
         self.make_room(PerLane::default())
     }
 

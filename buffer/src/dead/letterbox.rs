@@ -103,7 +103,7 @@ impl Letterbox {
         all.filter(|(id, _)| after.is_none_or(|after| id > after)).collect()
     }
 
-    /// The letter `id`; `None` when there is none (any more). One that cannot be read is set aside.
+    /// The letter `id`; `None` when there is none (any more).
     pub(super) fn read(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, (PathBuf, InvalidFile)> {
         // The file may be renamed between the look at the index and the read: then it is looked for again.
         while let Some(wish) = self.wish(id) {
@@ -122,12 +122,7 @@ impl Letterbox {
                         Err(InvalidFile::Damaged(format!("it is the letter {}", letter.id)))
                     }
                 });
-            return letter.map(Some).map_err(|invalid| {
-                if let InvalidFile::Damaged(detail) = &invalid {
-                    self.set_aside(id, &path, detail);
-                }
-                (path, invalid)
-            });
+            return letter.map(Some).map_err(|invalid| (path, invalid));
         }
         Ok(None)
     }
@@ -200,9 +195,13 @@ impl Letterbox {
         path
     }
 
-    fn set_aside(&self, id: &DeadLetterId, path: &Path, detail: &str) {
+    /// Sets a damaged letter aside. Its loss is announced before.
+    pub(super) fn set_aside(&self, id: &DeadLetterId, path: &Path, detail: &str) {
         let aside = self.path(id, Wish::Keep).with_extension(DAMAGED);
-        tracing::error!(file = %path.display(), detail, "a dead letter is damaged; it is set aside as .damaged and not listed any more");
+        tracing::error!(
+            file = %path.display(), detail,
+            "a dead letter is damaged and lost, which is announced; it is set aside as .damaged and not listed any more: check the disk"
+        );
         match fs::rename(path, &aside) {
             Ok(()) => {
                 self.forget(id);

@@ -18,6 +18,7 @@ use crate::intake::Share;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::shared::lock;
+use crate::source::Source;
 
 /// What one commit adds to the lanes.
 #[derive(Default)]
@@ -25,6 +26,8 @@ pub(super) struct Lanes {
     pub(super) blocks: PerLane<Vec<PackedBlock>>,
     pub(super) state: Vec<StateChange>,
     pub(super) shed_through: PerLane<Option<Sequence>>,
+    /// The losses up to this number are announced with it.
+    pub(super) announced: Option<u64>,
 }
 
 /// A piece of the normalizer's state as it was before a commit.
@@ -50,12 +53,16 @@ impl Writer {
             }
         }
         let before = PerLane::from_fn(|lane| self.placed[lane].last);
-        let Lanes { blocks, state, shed_through } = lanes;
+        self.reserve(PerLane::from_fn(|lane| lanes.blocks[lane].iter().map(PackedBlock::count).sum()))?;
+        let Lanes { blocks, state, shed_through, announced } = lanes;
         self.tainted = true;
         let mut grown = PerLane::from_fn(|lane| Extent::before(before[lane].next()));
         let mut writes = PerLane::from_fn(|lane| stamp(&blocks[lane], &mut grown[lane]));
         writes.business.state.clone_from(state);
+        self.order += 1;
+        writes.business.order = self.order;
         writes.business.shed_through = *shed_through;
+        writes.business.announced = *announced;
         let touched =
             PerLane::from_fn(|lane| (!writes[lane].is_empty()).then(|| Arc::clone(&self.active[lane])));
         let PerLane { business, telemetry } = writes;
@@ -89,11 +96,13 @@ impl Writer {
             Lane::Business => &self.state,
             Lane::Telemetry => &BTreeMap::new(),
         };
-        let start = Start { lane, first, at: (self.clock)() };
+        self.order += 1;
+        let start = Start { lane, first, at: (self.clock)(), order: self.order };
         let Begun { id, database, replaced } =
             add_generation(&self.shared.directory, &mut manifest, start, state)?;
-        *lock(&self.shared.catalog) = manifest;
+        // On the shelf before it is listed: what is not there and listed is taken for complete.
         self.shared.shelf.put(lane, id, Arc::clone(&database));
+        *lock(&self.shared.catalog) = manifest;
         self.active[lane] = database;
         self.placed[lane] = Extent::before(first);
         if let Some(empty) = replaced {
@@ -115,6 +124,8 @@ pub(crate) struct Start {
     pub(crate) lane: Lane,
     pub(crate) first: Sequence,
     pub(crate) at: Timestamp,
+    /// The order of the state that it begins with.
+    pub(crate) order: u64,
 }
 
 /// A generation that is durable and listed.
@@ -130,7 +141,7 @@ pub(crate) struct Begun {
 pub(crate) fn add_generation(
     directory: &Directory,
     manifest: &mut Manifest,
-    Start { lane, first, at }: Start,
+    Start { lane, first, at, order }: Start,
     state: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Begun, Fault> {
     let generations = &mut manifest.lanes[lane];
@@ -139,7 +150,7 @@ pub(crate) fn add_generation(
     let free = |id: &GenerationId| !directory.generation(lane, *id).exists();
     let id = (highest + 1..).find(free).expect("numbers for more generations than a disk can hold");
     let path = directory.generation(lane, id);
-    let made = create(&path, state);
+    let made = create(&path, state, order);
     let replaced = match generations.last_mut() {
         Some(last) if last.is_empty() => generations.pop().map(|empty| empty.id),
         Some(last) => {
@@ -162,11 +173,11 @@ pub(crate) fn add_generation(
     Ok(Begun { id, database, replaced })
 }
 
-fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>) -> Result<Database, Fault> {
+fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>, order: u64) -> Result<Database, Fault> {
     let database = Database::create(path)?;
     if !state.is_empty() {
         let state = state.iter().map(|(key, value)| StateChange { key: key.clone(), value: value.clone() });
-        database.apply(Writes { state: state.collect(), ..Writes::default() })?;
+        database.apply(Writes { state: state.collect(), order, ..Writes::default() })?;
         database.sync()?;
     }
     Ok(database)
@@ -199,15 +210,16 @@ fn stamp(blocks: &[PackedBlock], extent: &mut Extent) -> Writes {
 }
 
 /// The events of `extent` after `through`, by type, counted from the blocks.
-pub(super) fn tally_after(database: &Database, extent: &Extent, through: Sequence) -> Result<Tally, Fault> {
+pub(super) fn tally_after(source: &Source, extent: &Extent, through: Sequence) -> Result<Tally, Fault> {
     let mut lost = Tally::new();
     let mut place = through.next();
-    while place <= extent.last {
-        let header = database.header_with(place)?;
+    while let Some(there) = extent.first_from(place) {
+        place = there;
+        let header = source.header_with(place)?;
         if header.first == place {
             header.tally.iter().for_each(|(&kind, count)| *lost.entry(kind).or_default() += count);
         } else {
-            let (_, events) = database.block_with(place)?;
+            let (_, events) = source.block_with(place)?;
             let skipped =
                 usize::try_from(place.0 - header.first.0).expect("a block has a few hundred events");
             events.iter().skip(skipped).for_each(|event| *lost.entry(event.kind()).or_default() += 1);

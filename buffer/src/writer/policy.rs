@@ -29,6 +29,8 @@ pub(super) struct View<'a> {
     pub(super) coming_bytes: PerLane<u64>,
     /// Up to where every destination has each lane.
     pub(super) delivered: PerLane<Sequence>,
+    /// The same with the destinations that are no longer configured: they may come back.
+    pub(super) delivered_to_all: PerLane<Sequence>,
     /// Up to where an operator wants nothing kept any longer.
     pub(super) purged: PerLane<Sequence>,
     /// From where on each lane is still needed by a replay. Want of room takes it all the same.
@@ -60,14 +62,16 @@ impl View<'_> {
         self.free_bytes.is_some_and(|free| free < limits.min_free_bytes)
     }
 
-    /// What is delivered and was retained for long enough.
+    /// What is delivered and was retained for long enough. What a destination that is no longer configured has yet to
+    /// get stays until it is too old or its room is needed: a change of the configuration wipes nothing.
     fn outlived(&self, limits: &Limits) -> Option<Step> {
         ORDER.into_iter().find_map(|lane| {
             let may_go = |generation: &&Generation| {
                 self.is_delivered(lane, generation)
                     && self.needed_from[lane].is_none_or(|needed| generation.extent.last < needed)
                     && (generation.extent.last <= self.purged[lane]
-                        || self.age(generation.ended).is_none_or(|age| age >= limits.retain))
+                        || self.age(generation.ended).is_none_or(|age| age >= limits.retain)
+                            && self.is_unwanted(lane, generation, limits))
             };
             let last = self.catalog.lanes[lane].iter().take_while(may_go).last()?;
             Some(Step::Delete(lane, last.extent.last))
@@ -116,6 +120,12 @@ impl View<'_> {
     /// Whether `generation` is complete, and every destination has it.
     fn is_delivered(&self, lane: Lane, generation: &Generation) -> bool {
         generation.phase == Phase::Sealed && generation.extent.last <= self.delivered[lane]
+    }
+
+    /// Whether no destination that was ever configured may still come for `generation`.
+    fn is_unwanted(&self, lane: Lane, generation: &Generation, limits: &Limits) -> bool {
+        let is_too_old = |max_age| self.age(generation.ended).is_some_and(|age| age >= max_age);
+        generation.extent.last <= self.delivered_to_all[lane] || limits.max_age[lane].is_some_and(is_too_old)
     }
 
     /// How long ago `time` was; nothing when the clock was not set then. A clock that went back since makes it young.
@@ -176,6 +186,7 @@ mod tests {
             stored_bytes: PerLane::from_fn(|lane| catalog.lanes[lane].len() as u64 * GENERATION_BYTES),
             coming_bytes: PerLane::default(),
             delivered: PerLane::default(),
+            delivered_to_all: everything(),
             purged: PerLane::default(),
             needed_from: PerLane::default(),
             now: hour(now),
@@ -195,6 +206,22 @@ mod tests {
         assert_eq!(at(26), Some(Step::Delete(Lane::Telemetry, Sequence(20))));
         let undelivered = view(&catalog, 1_000);
         assert_eq!(undelivered.next_step(&limits()), None, "without an age nothing undelivered goes");
+    }
+
+    #[test]
+    fn what_a_removed_destination_lacks_stays_until_it_is_too_old_or_purged_or_in_the_way() {
+        let catalog = store(&[], &[1, 2, 9]);
+        let delivered_to_all = PerLane { telemetry: Sequence(10), ..everything() };
+        let removed = |now| View { delivered: everything(), delivered_to_all, ..view(&catalog, now) };
+        let first = Some(Step::Delete(Lane::Telemetry, Sequence(10)));
+        let second = Some(Step::Delete(Lane::Telemetry, Sequence(20)));
+        assert_eq!(removed(1_000).next_step(&limits()), first);
+        let max_age = PerLane { telemetry: Some(48 * HOUR), business: None };
+        assert_eq!(removed(50).next_step(&Limits { max_age, ..limits() }), second);
+        let purged = PerLane { telemetry: Sequence(20), ..PerLane::default() };
+        assert_eq!(View { purged, ..removed(30) }.next_step(&limits()), second);
+        let coming_bytes = PerLane { business: 0, telemetry: 1_000 };
+        assert_eq!(View { coming_bytes, ..removed(3) }.next_step(&limits()), first, "without a gap");
     }
 
     #[test]

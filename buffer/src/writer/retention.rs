@@ -70,6 +70,7 @@ impl Writer {
                 stored_bytes,
                 coming_bytes,
                 delivered: PerLane::from_fn(|lane| self.delivered(lane)),
+                delivered_to_all: PerLane::from_fn(|lane| self.delivered_to_all(lane)),
                 purged: *lock(&self.shared.purged),
                 needed_from,
                 now: (self.clock)(),
@@ -120,6 +121,11 @@ impl Writer {
         self.shared.slowest(lane).unwrap_or(Sequence(u64::MAX))
     }
 
+    /// The same with the destinations that are no longer configured.
+    fn delivered_to_all(&self, lane: Lane) -> Sequence {
+        lock(&self.shared.cursors).cursors.slowest_of_all(lane).unwrap_or(Sequence(u64::MAX))
+    }
+
     fn give_up_oldest(&mut self, lane: Lane, reason: GapReason) -> Result<(), Fault> {
         let victim = self.oldest(lane)?;
         let through = victim.extent.last;
@@ -132,7 +138,8 @@ impl Writer {
             let places = SequenceRange { first: gap.first, last: through };
             let mut shed_through = PerLane::default();
             shed_through[lane] = Some(through);
-            self.announce(vec![Loss { lane, places, reason, lost: gap.lost }], shed_through)?;
+            let with = Lanes { shed_through, ..Lanes::default() };
+            self.announce(vec![Loss { lane, places, reason, lost: gap.lost }], with)?;
             self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
         }
         self.drop_generations(lane, through)
@@ -150,7 +157,7 @@ impl Writer {
     }
 
     /// The hole that `victim` leaves for the slowest destination, if it leaves one.
-    fn gap_left_by(&self, lane: Lane, victim: &Generation) -> Result<Option<Gap>, Fault> {
+    fn gap_left_by(&mut self, lane: Lane, victim: &Generation) -> Result<Option<Gap>, Fault> {
         let Some(slowest) = self.shared.slowest(lane) else { return Ok(None) };
         // The hole begins where the cursors end that a start would find.
         self.save_cursors()?;
@@ -160,18 +167,24 @@ impl Writer {
         if slowest < victim.first {
             return Ok(Some(Gap { first: victim.first, lost: victim.extent.tally.clone() }));
         }
-        let database = self.shared.open_generation(lane, victim.id)?;
-        let database = database.expect("only this thread takes generations out of the catalog");
-        let lost = tally_after(&database, &victim.extent, slowest)?;
-        Ok(Some(Gap { first: slowest.next(), lost }))
+        let source = self.shared.open_generation(lane, victim.id)?;
+        let source = source.expect("only this thread takes generations out of the catalog");
+        match tally_after(&source, &victim.extent, slowest) {
+            Ok(lost) => Ok(Some(Gap { first: slowest.next(), lost })),
+            Err(fault @ Fault::Io(_)) => Err(fault),
+            // What is damaged is announced as that, and the rest of it is given up.
+            Err(_) => {
+                drop(source);
+                self.examine(lane, victim.id)?;
+                let left =
+                    lock(&self.shared.catalog).lanes[lane].iter().find(|one| one.id == victim.id).cloned();
+                left.map_or(Ok(None), |left| self.gap_left_by(lane, &left))
+            }
+        }
     }
 
-    /// Makes the gaps durable, with the marks that make a deletion certain.
-    pub(super) fn announce(
-        &mut self,
-        losses: Vec<Loss>,
-        shed_through: PerLane<Option<Sequence>>,
-    ) -> Result<(), Fault> {
+    /// Makes the gaps durable, `with` the marks that make a deletion certain and that tell that it was done.
+    pub(super) fn announce(&mut self, losses: Vec<Loss>, with: Lanes) -> Result<(), Fault> {
         for Loss { reason, lost, .. } in &losses {
             meters::given_up(*reason, lost);
         }
@@ -190,7 +203,7 @@ impl Writer {
             },
         };
         let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
-        let mut lanes = Lanes { shed_through, ..Lanes::default() };
+        let mut lanes = with;
         self.packer.pack(&gaps, &mut lanes.blocks.business)?;
         let placed = self.place(&lanes)?;
         self.pipeline.sync(Flushed { commit: Commit { lanes, shares: Vec::new() }, placed });
@@ -202,7 +215,12 @@ impl Writer {
     fn drop_generations(&self, lane: Lane, through: Sequence) -> Result<(), Fault> {
         self.pipeline.settle()?;
         let mut manifest = lock(&self.shared.catalog).clone();
-        let dropped = manifest.drop_through(lane, through);
+        let (damaged, dropped): (Vec<_>, Vec<_>) = manifest
+            .drop_through(lane, through)
+            .into_iter()
+            .partition(|generation| !generation.extent.holes.is_empty());
+        // Before it is no longer listed: a crash in between does not delete it.
+        damaged.iter().for_each(|generation| self.set_aside(lane, generation));
         manifest::save(&self.shared.directory.manifest(), &manifest)?;
         *lock(&self.shared.catalog) = manifest;
         for generation in dropped {

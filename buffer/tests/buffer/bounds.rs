@@ -94,30 +94,6 @@ fn a_gap_covers_only_what_the_slowest_destination_lacked() {
 }
 
 #[test]
-fn a_destination_that_is_no_longer_configured_holds_nothing_back_and_may_come_back() {
-    let disk = Disk::new();
-    let both = || tiny(options(&disk.path(), &["erp", "mes"]));
-    let buffer = Buffer::open(both()).expect("it opens");
-    append(&buffer, vec![large_sample(1)]);
-    buffer.ack(&destination("mes"), Lane::Telemetry, Sequence(1)).expect("it is durable");
-    buffer.close().expect("a disk that works");
-
-    let buffer = Buffer::open(tiny(options(&disk.path(), &["erp"]))).expect("it opens");
-    append(&buffer, vec![large_sample(2)]);
-    for n in 3..=30 {
-        append(&buffer, vec![large_sample(n)]);
-        buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(n)).expect("it is durable");
-    }
-    eventually("delivered generations are deleted", || buffer.status().lanes.telemetry.generations <= 2);
-    assert_eq!(buffer.cursor(&destination("mes"), Lane::Telemetry), None);
-    assert!(gaps(&buffer).is_empty(), "the configured destination lacks nothing");
-    buffer.close().expect("a disk that works");
-
-    let buffer = Buffer::open(both()).expect("it opens");
-    assert_eq!(buffer.cursor(&destination("mes"), Lane::Telemetry), Some(Sequence(1)));
-}
-
-#[test]
 fn delivered_generations_give_their_disk_back() {
     let disk = Disk::new();
     let buffer = Buffer::open(tiny(disk.options())).expect("it opens");

@@ -1,7 +1,9 @@
 //! The buffer through its public API, on a real disk: durability, order, bounds, recovery.
 
 mod bounds;
+mod damage;
 mod dead_letters;
+mod destinations;
 mod durability;
 mod fixture;
 mod full_disk;

@@ -16,8 +16,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Dice;
 use super::recording::Entry;
+use crate::fixture::Dice;
 
 const SECTOR: usize = 512;
 

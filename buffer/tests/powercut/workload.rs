@@ -11,7 +11,8 @@ use std::process::Command;
 use penstock_buffer::{Buffer, Options, PerLane, SequenceRange, Ticket};
 use penstock_events::{Event, Fact, Lane, Sequence};
 
-use super::{Dice, Promise};
+use super::Promise;
+use crate::fixture::Dice;
 use crate::fixture::{destination, large_sample, options, piece, sample, state, tiny, wait};
 
 const NAME: &str = "workload::the_workload_runs_to_its_end";

@@ -1,0 +1,235 @@
+//! A generation read without sled: every block and every piece of state that stands whole in its file, wherever.
+//!
+//! sled keeps a value in one piece in its log. So a block, which says what it is and where it ends, can be found by
+//! looking, whatever became of the log around it; sled itself stops at the first byte that it does not like, and may
+//! overwrite what comes after. A complete generation is only ever read so. It is not written to by reading, and damage costs the
+//! block that was hit.
+//!
+//! That no other block ever had the same place is the writer's promise: a generation in which a crash left what was
+//! never durable takes no appends any more.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use memchr::memmem;
+use penstock_events::Sequence;
+
+use crate::block::{self, Header, MAX_STORED_BYTES};
+use crate::generation::{Fault, Stored};
+use crate::manifest::{Extent, Generation};
+use crate::per_lane::SequenceRange;
+use crate::state;
+
+/// How much is read at once.
+const WINDOW_BYTES: usize = 1024 * 1024;
+/// No block and no piece of state is longer.
+const MAX_THING_BYTES: usize = MAX_STORED_BYTES;
+/// What blocks and pieces of state begin with, both: the third byte tells them apart.
+const MAGIC: &[u8] = b"PS";
+/// A part of a disk that cannot be read is passed over in steps of a page.
+const PAGE_BYTES: usize = 4096;
+
+/// The blocks of a generation by their places.
+pub(crate) struct Archive {
+    /// `None` when there is no such file.
+    file: Option<File>,
+    /// In the order of places, none covering another's.
+    blocks: Vec<Entry>,
+}
+
+/// Where a block stands.
+struct Entry {
+    first: Sequence,
+    last: Sequence,
+    offset: u64,
+    bytes: u32,
+}
+
+/// Everything that stands whole in a generation's file.
+pub(crate) struct Found {
+    pub(crate) archive: Archive,
+    /// Where it begins.
+    pub(crate) first: Sequence,
+    /// What is in its blocks, with the holes before and between them.
+    pub(crate) extent: Extent,
+    /// The latest piece of state of each key, with its order.
+    pub(crate) state: BTreeMap<String, (u64, Vec<u8>)>,
+}
+
+impl Found {
+    /// Looks through the generation in `directory`, which begins at `first`, or else with its first block. Blocks
+    /// before that and beyond `last` do not count. A file that is missing is one in which nothing is found.
+    pub(crate) fn in_generation(
+        directory: &Path,
+        first: Option<Sequence>,
+        last: Sequence,
+    ) -> io::Result<Self> {
+        let path = directory.join("db");
+        let file = match File::open(&path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let mut look = Look { first, last, blocks: BTreeMap::new(), state: BTreeMap::new() };
+        if let Some(file) = &file {
+            look_through(file, |offset, bytes| look.take(offset, bytes))?;
+        }
+        Ok(look.finish(file))
+    }
+
+    /// Whether there is no block in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.archive.blocks.is_empty()
+    }
+
+    /// The highest order of any piece of state.
+    pub(crate) fn last_order(&self) -> u64 {
+        self.state.values().map(|(order, _)| *order).max().unwrap_or_default()
+    }
+}
+
+impl Archive {
+    /// Looks through a complete generation.
+    pub(crate) fn of(directory: &Path, generation: &Generation) -> io::Result<Self> {
+        Found::in_generation(directory, Some(generation.first), generation.extent.last)
+            .map(|found| found.archive)
+    }
+
+    /// The block that holds `sequence`, not yet looked at.
+    pub(crate) fn stored_block_with(&self, sequence: Sequence) -> Result<Stored, Fault> {
+        let after = self.blocks.partition_point(|entry| entry.first <= sequence);
+        match after.checked_sub(1).map(|at| &self.blocks[at]) {
+            Some(entry) if sequence <= entry.last => self.read(entry),
+            Some(_) | None => Err(Fault::Missing(sequence)),
+        }
+    }
+
+    /// The first block that begins at or after `place`.
+    pub(crate) fn stored_block_from(&self, place: Sequence) -> Result<Option<Stored>, Fault> {
+        let at = self.blocks.partition_point(|entry| entry.first < place);
+        self.blocks.get(at).map(|entry| self.read(entry)).transpose()
+    }
+
+    fn read(&self, entry: &Entry) -> Result<Stored, Fault> {
+        let file = self.file.as_ref().ok_or(Fault::Missing(entry.first))?;
+        let mut bytes = vec![0; entry.bytes as usize];
+        file.read_exact_at(&mut bytes, entry.offset)?;
+        Ok(Stored { first: entry.first, bytes })
+    }
+}
+
+/// A look through a file, under way.
+struct Look {
+    first: Option<Sequence>,
+    last: Sequence,
+    blocks: BTreeMap<Sequence, (Header, Entry)>,
+    state: BTreeMap<String, (u64, Vec<u8>)>,
+}
+
+impl Look {
+    /// Takes what `bytes` begin with; how long it is, when it is something.
+    fn take(&mut self, offset: u64, bytes: &[u8]) -> Option<usize> {
+        if let Some((piece, length)) = state::find(bytes) {
+            let known = self.state.get(piece.key).is_some_and(|(order, _)| *order >= piece.order);
+            if !known {
+                self.state.insert(piece.key.to_owned(), (piece.order, piece.value.to_vec()));
+            }
+            return Some(length);
+        }
+        let (header, length) = block::find(bytes)?;
+        if self.first.is_none_or(|first| first <= header.first) && header.last <= self.last {
+            let bytes = u32::try_from(length).expect("a block has a few thousand bytes");
+            let entry = Entry { first: header.first, last: header.last, offset, bytes };
+            // sled writes most of them more than once.
+            self.blocks.entry(header.first).or_insert((header, entry));
+        }
+        Some(length)
+    }
+
+    fn finish(self, file: Option<File>) -> Found {
+        let first = self.first.or_else(|| self.blocks.keys().next().copied()).unwrap_or(Sequence(1));
+        let mut extent = Extent::before(first);
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        for (header, entry) in self.blocks.into_values() {
+            let expected = extent.last.next();
+            if entry.first < expected {
+                continue;
+            }
+            if entry.first > expected {
+                extent.holes.push(SequenceRange { first: expected, last: entry.first.before() });
+            }
+            extent.add(entry.last, entry.bytes.into(), &header.tally, header.times);
+            blocks.push(entry);
+        }
+        Found { archive: Archive { file, blocks }, first, extent, state: self.state }
+    }
+}
+
+/// Calls `take` with the bytes at each place where something may begin, and goes on behind what it took.
+fn look_through(file: &File, mut take: impl FnMut(u64, &[u8]) -> Option<usize>) -> io::Result<()> {
+    let magic = memmem::Finder::new(MAGIC);
+    let length = file.metadata()?.len();
+    let mut window = vec![0; WINDOW_BYTES + MAX_THING_BYTES];
+    let mut base = 0;
+    let mut damage = UnreadablePages::default();
+    while base < length {
+        let filled = fill(file, &mut window, base, &mut damage)?;
+        let is_last = filled < window.len();
+        let bytes = &window[..filled];
+        let mut at = 0;
+        while let Some(found) = magic.find(&bytes[at..]).map(|found| at + found) {
+            if !is_last && found >= WINDOW_BYTES {
+                break;
+            }
+            let end = (found + MAX_THING_BYTES).min(filled);
+            at = found + take(base + found as u64, &bytes[found..end]).unwrap_or(1);
+        }
+        base += WINDOW_BYTES as u64;
+    }
+    damage.judge()
+}
+
+/// What could not be read of a file.
+#[derive(Default)]
+struct UnreadablePages {
+    read_any: bool,
+    error: Option<io::Error>,
+}
+
+impl UnreadablePages {
+    /// A disk with bad places keeps the rest. One of which nothing can be read may come back whole.
+    fn judge(self) -> io::Result<()> {
+        match self.error {
+            Some(error) if !self.read_any => Err(error),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Fills `window` from `base` on, as far as the file goes. Pages that cannot be read are zeros.
+fn fill(file: &File, window: &mut [u8], base: u64, damage: &mut UnreadablePages) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < window.len() {
+        match file.read_at(&mut window[filled..], base + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => {
+                damage.read_any = true;
+                filled += read;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let page = (filled + PAGE_BYTES - filled % PAGE_BYTES).min(window.len());
+                let known = file.read_at(&mut window[filled..page], base + filled as u64);
+                filled += known.unwrap_or_else(|_| {
+                    window[filled..page].fill(0);
+                    damage.error.get_or_insert(error);
+                    page - filled
+                });
+            }
+        }
+    }
+    Ok(filled)
+}

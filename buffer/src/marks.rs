@@ -1,0 +1,204 @@
+//! The marks: which places were certainly durable, which may have been used, and what was lost by damage and is not
+//! announced yet. Pure, but for [`load`] and [`save`].
+//!
+//! They are what tells a generation that lost its end from one that ends there. They are written when the store is opened, when
+//! it is closed, whenever a lane has used up what was reserved for it, and when damage is found: a few times a day.
+
+use std::io;
+use std::path::Path;
+
+use penstock_events::{Lane, Sequence};
+use serde::{Deserialize, Serialize};
+
+use crate::block::Tally;
+use crate::durable_file::{self, InvalidFile, Kind};
+use crate::per_lane::{Heads, PerLane, SequenceRange};
+use crate::record::v1::{InvalidBody, type_code, type_of_code};
+
+const KIND: Kind = Kind { magic: *b"PSMK", version: 1 };
+/// How many places are reserved for a lane at a time. It is what a lane that lost its end after a crash may skip.
+pub(crate) const RESERVED_PLACES: u64 = 1_000_000;
+/// How many losses wait to be announced, at most. Beyond that, the last one grows: it then tells of more than is lost.
+const MAX_LOSSES: usize = 1_000;
+
+/// What is known of the lanes' ends, and of losses.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Marks {
+    /// The store's number, in case that the manifest is lost.
+    pub(crate) store: u32,
+    /// Places up to here were durable when this was written.
+    pub(crate) durable: Heads,
+    /// No place beyond was ever used.
+    pub(crate) reserved: Heads,
+    /// The number of the last loss that there was.
+    pub(crate) last_loss: u64,
+    /// Losses that are to be announced, in the order of their numbers.
+    pub(crate) losses: Vec<Lost>,
+}
+
+/// Places that damage took.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Lost {
+    pub(crate) number: u64,
+    pub(crate) lane: Lane,
+    pub(crate) places: SequenceRange,
+    /// What was there, as far as it is known.
+    pub(crate) tally: Tally,
+}
+
+impl Marks {
+    /// Notes a loss. One that is known already is not noted twice.
+    pub(crate) fn note(&mut self, lane: Lane, places: SequenceRange, tally: Tally) {
+        let is_known = |lost: &Lost| lost.lane == lane && lost.places == places;
+        if self.losses.iter().any(is_known) {
+            return;
+        }
+        self.last_loss += 1;
+        let number = self.last_loss;
+        if self.losses.len() >= MAX_LOSSES
+            && let Some(last) = self.losses.iter_mut().rev().find(|lost| lost.lane == lane)
+        {
+            let first = last.places.first.min(places.first);
+            last.places = SequenceRange { first, last: last.places.last.max(places.last) };
+            last.tally = Tally::new();
+            return;
+        }
+        self.losses.push(Lost { number, lane, places, tally });
+    }
+
+    /// Forgets the losses up to `number`: they are announced.
+    pub(crate) fn announced(&mut self, number: u64) {
+        self.losses.retain(|lost| lost.number > number);
+        self.last_loss = self.last_loss.max(number);
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMarks {
+    store: u32,
+    durable: (u64, u64),
+    reserved: (u64, u64),
+    last_loss: u64,
+    losses: Vec<StoredLost>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLost {
+    number: u64,
+    is_business: bool,
+    first: u64,
+    last: u64,
+    tally: Vec<(u8, u64)>,
+}
+
+/// The marks at `path`; `None` when there are none.
+pub(crate) fn load(path: &Path) -> Result<Option<Marks>, InvalidFile> {
+    durable_file::read(path, &KIND)?.map(|payload| decode(&payload)).transpose()
+}
+
+/// Replaces the marks at `path`.
+pub(crate) fn save(path: &Path, marks: &Marks) -> io::Result<()> {
+    durable_file::replace(path, &KIND, &encode(marks))
+}
+
+fn encode(marks: &Marks) -> Vec<u8> {
+    let both = |heads: Heads| (heads.business.0, heads.telemetry.0);
+    let lost = |lost: &Lost| StoredLost {
+        number: lost.number,
+        is_business: lost.lane == Lane::Business,
+        first: lost.places.first.0,
+        last: lost.places.last.0,
+        tally: lost.tally.iter().map(|(&kind, &count)| (type_code(kind), count)).collect(),
+    };
+    let stored = StoredMarks {
+        store: marks.store,
+        durable: both(marks.durable),
+        reserved: both(marks.reserved),
+        last_loss: marks.last_loss,
+        losses: marks.losses.iter().map(lost).collect(),
+    };
+    postcard::to_stdvec(&stored).expect("a Vec grows, and nothing in a mark can fail")
+}
+
+fn decode(payload: &[u8]) -> Result<Marks, InvalidFile> {
+    let stored: StoredMarks = postcard::from_bytes(payload)
+        .map_err(|error| InvalidFile::Damaged(format!("it cannot be decoded: {error}")))?;
+    let both =
+        |(business, telemetry)| PerLane { business: Sequence(business), telemetry: Sequence(telemetry) };
+    let lost = |stored: StoredLost| {
+        let tally = stored.tally.into_iter().map(|(code, count)| Ok((type_of_code(code)?, count)));
+        Ok(Lost {
+            number: stored.number,
+            lane: if stored.is_business { Lane::Business } else { Lane::Telemetry },
+            places: SequenceRange { first: Sequence(stored.first), last: Sequence(stored.last) },
+            tally: tally.collect::<Result<_, InvalidBody>>()?,
+        })
+    };
+    let losses = stored.losses.into_iter().map(lost).collect::<Result<_, InvalidBody>>();
+    Ok(Marks {
+        store: stored.store,
+        durable: both(stored.durable),
+        reserved: both(stored.reserved),
+        last_loss: stored.last_loss,
+        losses: losses.map_err(|error| InvalidFile::Damaged(error.to_string()))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use penstock_events::EventType;
+
+    use super::*;
+
+    fn places(first: u64, last: u64) -> SequenceRange {
+        SequenceRange { first: Sequence(first), last: Sequence(last) }
+    }
+
+    fn marks() -> Marks {
+        let heads =
+            |business, telemetry| PerLane { business: Sequence(business), telemetry: Sequence(telemetry) };
+        let mut marks = Marks {
+            store: 0x3f2a_9c01,
+            durable: heads(7, 300),
+            reserved: heads(1_000_007, 1_000_300),
+            last_loss: 4,
+            losses: Vec::new(),
+        };
+        marks.note(Lane::Telemetry, places(101, 350), Tally::from([(EventType::TelemetrySampled, 250)]));
+        marks.note(Lane::Business, places(6, 6), Tally::new());
+        marks
+    }
+
+    #[test]
+    fn version_1_is_read_from_and_written_as_its_golden_bytes() {
+        let path = Path::new("tests/fixtures/marks-v1.bin");
+        assert_eq!(load(path).expect("version 1 stays readable"), Some(marks()));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let written = directory.path().join("marks");
+        save(&written, &marks()).expect("a writable directory");
+        assert_eq!(std::fs::read(written).expect("just written"), std::fs::read(path).expect("the fixture"));
+    }
+
+    #[test]
+    fn a_loss_is_noted_once_and_forgotten_when_it_is_announced() {
+        let mut marks = marks();
+        marks.note(Lane::Business, places(6, 6), Tally::new());
+        let numbers = |marks: &Marks| marks.losses.iter().map(|lost| lost.number).collect::<Vec<_>>();
+        assert_eq!(numbers(&marks), [5, 6]);
+        marks.announced(5);
+        assert_eq!(numbers(&marks), [6]);
+        marks.announced(6);
+        marks.note(Lane::Business, places(6, 6), Tally::new());
+        assert_eq!(numbers(&marks), [7], "numbers are not used again");
+    }
+
+    #[test]
+    fn more_losses_than_are_kept_apart_are_one_that_covers_them() {
+        let mut marks = Marks::default();
+        for n in 0..2 * MAX_LOSSES as u64 {
+            marks.note(Lane::Telemetry, places(10 * n + 1, 10 * n + 2), Tally::new());
+        }
+        assert_eq!(marks.losses.len(), MAX_LOSSES);
+        assert_eq!(marks.losses[MAX_LOSSES - 1].places.last, Sequence(20 * MAX_LOSSES as u64 - 8));
+    }
+}

@@ -1,0 +1,237 @@
+//! Opening one lane: its active generation as it is, or what is left of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use penstock_events::{EventType, Lane, Sequence, Timestamp};
+
+use super::{fault_at, save_marks, set_aside};
+use crate::archive::Found;
+use crate::block::{InvalidBlock, Tally};
+use crate::directory::Directory;
+use crate::error::OpenError;
+use crate::generation::{Database, Fault, is_locked, may_be_damage};
+use crate::manifest::{Extent, Manifest};
+use crate::marks::{Marks, RESERVED_PLACES};
+use crate::per_lane::SequenceRange;
+use crate::writer::{Begun, Start, add_generation};
+
+/// The end of what can be looked for: a place that is never used.
+const NO_END: Sequence = Sequence(u64::MAX - 1);
+
+/// What a lane is opened with.
+pub(super) struct Opening<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) manifest: &'a mut Manifest,
+    pub(super) marks: &'a mut Marks,
+    pub(super) lane: Lane,
+    /// Places up to here were there for certain: they were marked as durable, or acknowledged.
+    pub(super) floor: Sequence,
+    pub(super) now: Timestamp,
+}
+
+/// A lane that takes appends.
+pub(super) struct OpenLane {
+    pub(super) database: Arc<Database>,
+    pub(super) head: Sequence,
+    pub(super) state: BTreeMap<String, Vec<u8>>,
+    /// The order of the latest piece of state.
+    pub(super) order: u64,
+    /// The generation whose database tells what was announced, unless it was damaged.
+    pub(super) told_by: Option<Arc<Database>>,
+}
+
+/// A lane's active generation.
+enum Active {
+    /// Everything is there.
+    Whole {
+        database: Database,
+        extent: Extent,
+        state: State,
+        /// Whether a crash left in it what was never durable: nothing may be added to it.
+        is_littered: bool,
+    },
+    /// Something is missing. This is what is left.
+    Damaged { found: Found, detail: String },
+}
+
+/// The pieces of state by key, each with its order.
+type State = BTreeMap<String, (u64, Vec<u8>)>;
+
+impl Opening<'_> {
+    /// Opens the lane, or makes its first generation.
+    pub(super) fn open(mut self) -> Result<OpenLane, OpenError> {
+        let Some(active) = self.manifest.lanes[self.lane].last() else {
+            return self.begin_without_any();
+        };
+        let (id, first) = (active.id, active.first);
+        let path = self.directory.generation(self.lane, id);
+        match self.look_at(&path, first)? {
+            Active::Whole { database, extent, state, is_littered } => {
+                let head = extent.last;
+                self.active_extent(extent);
+                let database = Arc::new(database);
+                // What a kill left may be with the system only; it is about to count as durable.
+                database.sync_data().map_err(|fault| fault_at(&path, fault))?;
+                if is_littered {
+                    let told_by = Some(Arc::clone(&database));
+                    let opened = self.begin(head, &state)?;
+                    return Ok(OpenLane { told_by, ..opened });
+                }
+                let order = last_order(&state);
+                let state = values(&state);
+                Ok(OpenLane { told_by: Some(Arc::clone(&database)), database, head, state, order })
+            }
+            Active::Damaged { found, detail } => self.salvage(&path, found, &detail),
+        }
+    }
+
+    fn look_at(&self, path: &Path, first: Sequence) -> Result<Active, OpenError> {
+        let io = |error| OpenError::Io { path: path.to_owned(), error };
+        // Before sled sees it, which overwrites what it cannot read on.
+        let found = Found::in_generation(path, Some(first), NO_END).map_err(io)?;
+        if !path.join("db").exists() {
+            return Ok(Active::Damaged { found, detail: "it is missing".to_owned() });
+        }
+        if let Some(missing) = self.missing(&found.extent) {
+            return Ok(Active::Damaged { found, detail: format!("event {missing} cannot be read") });
+        }
+        let detail = match opened(path, first) {
+            Ok((database, extent, state)) => match self.missing(&extent) {
+                None => {
+                    let is_littered =
+                        found.extent.last > extent.last || found.last_order() > last_order(&state);
+                    return Ok(Active::Whole { database, extent, state, is_littered });
+                }
+                Some(missing) => format!("its database has lost event {missing}"),
+            },
+            Err(Fault::Io(error)) if !may_be_damage(&error) || is_locked(&error) => {
+                return Err(fault_at(path, error.into()));
+            }
+            Err(Fault::Block { error: InvalidBlock::NewerFormat { found }, .. }) => {
+                let path = path.to_owned();
+                return Err(OpenError::NewerFormat { path, found: found.into(), supported: 1 });
+            }
+            Err(fault) => fault.to_string(),
+        };
+        Ok(Active::Damaged { found: Found::in_generation(path, Some(first), NO_END).map_err(io)?, detail })
+    }
+
+    /// The first place that should be in a generation and is not.
+    fn missing(&self, extent: &Extent) -> Option<Sequence> {
+        let hole = extent.holes.first().map_or(extent.last.next(), |hole| hole.first);
+        (hole <= self.floor).then_some(hole)
+    }
+
+    /// Keeps what can be read of a damaged generation as a complete one, and goes on in another.
+    fn salvage(mut self, path: &Path, found: Found, detail: &str) -> Result<OpenLane, OpenError> {
+        let Found { first, mut extent, mut state, .. } = found;
+        let is_empty = extent.last < first;
+        let end = extent.last.max(self.end_of_use());
+        if extent.last < end {
+            extent.holes.push(SequenceRange { first: extent.last.next().max(first), last: end });
+        }
+        for hole in &extent.holes {
+            tracing::error!(
+                path = %path.display(), detail, lane = %self.lane, first = %hole.first, last = %hole.last,
+                "a part of the buffer is damaged and these events are lost, which is announced; what can be read is delivered: check the disk"
+            );
+            let was_used = hole.last < end || end <= self.marks.durable[self.lane];
+            note(self.marks, self.lane, *hole, was_used);
+        }
+        if extent.holes.is_empty() {
+            tracing::error!(path = %path.display(), detail, "a part of the buffer is damaged, and no event is lost: check the disk");
+        }
+        save_marks(self.directory, self.marks)?;
+        if self.lane == Lane::Business {
+            // A piece of which nothing is left was there at the end of the generation before, if it was there then.
+            for (key, piece) in self.state_before()? {
+                state.entry(key).or_insert(piece);
+            }
+        }
+        extent.last = end;
+        if !is_empty {
+            self.active_extent(extent);
+        }
+        let directory = self.directory;
+        let opened = self.begin(end, &state)?;
+        if is_empty {
+            set_aside(directory, path);
+        }
+        Ok(OpenLane { told_by: None, ..opened })
+    }
+
+    /// The state that the generation before the active one ended with, which the active one began with.
+    fn state_before(&self) -> Result<State, OpenError> {
+        let generations = &self.manifest.lanes[self.lane];
+        let Some(before) = generations.iter().rev().nth(1) else { return Ok(State::new()) };
+        let path = self.directory.generation(self.lane, before.id);
+        let found = Found::in_generation(&path, Some(before.first), before.extent.last);
+        found.map(|found| found.state).map_err(|error| OpenError::Io { path, error })
+    }
+
+    /// The last place that may have been used.
+    fn end_of_use(&self) -> Sequence {
+        let reserved = self.marks.reserved[self.lane];
+        if reserved == Sequence::ZERO {
+            // There were no marks: by how much they lag is what they would have reserved.
+            return Sequence(self.floor.0.saturating_add(RESERVED_PLACES));
+        }
+        reserved.max(self.floor)
+    }
+
+    /// A lane without generations: it is new, or has lost them all.
+    fn begin_without_any(self) -> Result<OpenLane, OpenError> {
+        let mut end = Sequence::ZERO;
+        if self.floor > Sequence::ZERO {
+            end = self.end_of_use();
+            let places = SequenceRange { first: Sequence(1), last: end };
+            tracing::error!(lane = %self.lane, last = %end, "every generation of the lane is missing; what was not delivered is lost, which is announced: check the disk");
+            note(self.marks, self.lane, places, false);
+            save_marks(self.directory, self.marks)?;
+        }
+        self.begin(end, &State::new())
+    }
+
+    /// Begins a generation behind `end`.
+    fn begin(self, end: Sequence, state: &State) -> Result<OpenLane, OpenError> {
+        let order = last_order(state) + 1;
+        let start = Start { lane: self.lane, first: end.next(), at: self.now, order };
+        let state = values(state);
+        let Begun { id, database, .. } = add_generation(self.directory, self.manifest, start, &state)
+            .map_err(|fault| fault_at(self.directory.root(), fault))?;
+        tracing::debug!(lane = %self.lane, generation = id, "started a generation");
+        Ok(OpenLane { told_by: Some(Arc::clone(&database)), database, head: end, state, order })
+    }
+
+    fn active_extent(&mut self, extent: Extent) {
+        self.manifest.lanes[self.lane].last_mut().expect("it was just looked at").extent = extent;
+    }
+}
+
+/// Notes that places of a lane are lost. Each of them `was_used`, or that is not known.
+pub(super) fn note(marks: &mut Marks, lane: Lane, places: SequenceRange, was_used: bool) {
+    let count = places.last.0 - places.first.0 + 1;
+    let tally = match lane {
+        // It is of one type.
+        Lane::Telemetry if was_used => Tally::from([(EventType::TelemetrySampled, count)]),
+        Lane::Telemetry | Lane::Business => Tally::new(),
+    };
+    marks.note(lane, places, tally);
+}
+
+fn opened(path: &Path, first: Sequence) -> Result<(Database, Extent, State), Fault> {
+    let database = Database::open(path)?;
+    let extent = database.extent(first)?;
+    let state = database.state()?;
+    Ok((database, extent, state))
+}
+
+fn last_order(state: &State) -> u64 {
+    state.values().map(|(order, _)| *order).max().unwrap_or_default()
+}
+
+fn values(state: &State) -> BTreeMap<String, Vec<u8>> {
+    state.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect()
+}

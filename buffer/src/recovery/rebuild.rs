@@ -1,0 +1,78 @@
+//! A manifest from the generations that are there, when the one that was written cannot be read.
+//!
+//! Blocks carry their places, so looking through every generation tells what the manifest told, but for times: what
+//! is complete counts as sealed when it is looked at. It takes as long as reading the whole backlog.
+
+use std::io;
+
+use penstock_events::{Lane, Sequence, Timestamp};
+
+use super::set_aside;
+use crate::archive::Found;
+use crate::directory::Directory;
+use crate::manifest::{Generation, GenerationId, Manifest};
+use crate::marks::Marks;
+use crate::per_lane::{Heads, PerLane, SequenceRange};
+
+/// The manifest of the store `store`, whose lanes reached `floor` at least. What is missing between and within
+/// its generations is noted in `marks`; the last of each lane is left to be opened.
+pub(super) fn rebuild(
+    directory: &Directory,
+    marks: &mut Marks,
+    floor: Heads,
+    now: Timestamp,
+) -> io::Result<Manifest> {
+    let mut lanes = PerLane::default();
+    for lane in Lane::ALL {
+        let mut generations = look_at(directory, lane, now)?;
+        let head = generations.iter().map(|one| one.extent.last).max().unwrap_or_default();
+        if let Some(last) = generations.last_mut().filter(|last| last.is_empty()) {
+            // It was begun and nothing came, or all that came is lost: it holds state at best.
+            *last = Generation::starting_at(last.id, head.max(floor[lane]).next(), now);
+        }
+        note_losses(marks, lane, &generations);
+        lanes[lane] = generations;
+    }
+    Ok(Manifest { store: marks.store, lanes })
+}
+
+/// The generations of `lane`, the oldest first. The last is left active, with or without events.
+fn look_at(directory: &Directory, lane: Lane, now: Timestamp) -> io::Result<Vec<Generation>> {
+    let mut ids: Vec<GenerationId> = directory.numbers(lane)?;
+    ids.sort_unstable();
+    let mut generations: Vec<Generation> = Vec::new();
+    // What a later generation holds, an earlier one may hold beyond its end: a commit that failed and was made again.
+    let mut beyond = Sequence(u64::MAX);
+    for id in ids.into_iter().rev() {
+        let path = directory.generation(lane, id);
+        let found = Found::in_generation(&path, None, beyond.before())?;
+        if found.is_empty() && !generations.is_empty() {
+            set_aside(directory, &path);
+            continue;
+        }
+        let mut generation = Generation::starting_at(id, found.first, now);
+        if !found.is_empty() {
+            beyond = found.first;
+            generation.extent = found.extent;
+        }
+        if !generations.is_empty() {
+            generation.seal(now);
+        }
+        generations.push(generation);
+    }
+    generations.reverse();
+    Ok(generations)
+}
+
+fn note_losses(marks: &mut Marks, lane: Lane, generations: &[Generation]) {
+    for pair in generations.windows(2) {
+        let [before, after] = pair else { continue };
+        for hole in &before.extent.holes {
+            super::lane::note(marks, lane, *hole, true);
+        }
+        let (first, last) = (before.extent.last.next(), after.first.before());
+        if first <= last {
+            super::lane::note(marks, lane, SequenceRange { first, last }, true);
+        }
+    }
+}
