@@ -214,9 +214,9 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let (origin, gateway) = (origin?, gateway?);
     let control_socket = control_socket(root, &gateway, &buffer, folder);
     let (sources, tags) = catalog.into_plan();
-    let destinations: Vec<_> = mqtt.iter().map(|destination| destination.name.clone()).collect();
+    let start = mqtt.iter().map(|destination| (destination.name.clone(), destination.start)).collect();
     Some(Config {
-        buffer: buffer.into_options(origin.gateway.clone(), destinations),
+        buffer: buffer.into_options(origin.gateway.clone(), start),
         plan: Plan { origin, sources, tags },
         modbus,
         mqtt,

@@ -1,11 +1,12 @@
 //! The schema of `[buffer]`: where events are kept, how many, and how they are committed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use penstock_buffer::{
     DEFAULT_DEAD_LETTERS, DEFAULT_GENERATION_BYTES, DEFAULT_MAX_BYTES, DEFAULT_MAX_DELAY, DEFAULT_MAX_EVENTS,
-    DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options, PerLane,
+    DEFAULT_MIN_FREE_BYTES, DEFAULT_RETAIN, GroupCommit, MIN_MAX_BYTES, Options, PerLane, StartAt,
 };
 use penstock_events::{DestinationName, GatewayId};
 
@@ -90,15 +91,15 @@ impl Buffer {
         }
     }
 
-    /// The options to open it with.
+    /// The options to open it with: the destinations, and where each starts.
     pub(super) fn into_options(
         self,
         gateway: GatewayId,
-        destinations: impl IntoIterator<Item = DestinationName>,
+        start: BTreeMap<DestinationName, StartAt>,
     ) -> Options {
         let Self { path, max_bytes, generation_bytes, retain, max_age, min_free_bytes, dead_letters, group } =
             self;
-        let standard = Options::new(path, gateway, destinations);
+        let standard = Options::new(path, gateway, start.keys().cloned());
         Options {
             max_bytes,
             generation_bytes,
@@ -107,6 +108,7 @@ impl Buffer {
             min_free_bytes,
             dead_letters,
             group,
+            start,
             ..standard
         }
     }

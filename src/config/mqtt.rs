@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use penstock_buffer::StartAt;
 use penstock_events::DestinationName;
 use penstock_events::cloudevent::Origin;
 use penstock_uplink::mqtt::{
@@ -47,6 +48,12 @@ pub(crate) struct Destination {
     pub(crate) settings: Settings,
     /// Where each event is published.
     pub(crate) topic: TopicTemplate,
+    /// Where it starts when the buffer does not know it.
+    pub(crate) start: StartAt,
+}
+
+impl Text for StartAt {
+    const ALLOWED: &'static str = "\"newest\" or \"oldest\"";
 }
 
 /// What a destination's schema needs to know of the rest.
@@ -69,6 +76,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, names: &mut Names) 
     let broker = table.key("url", "mqtts://broker.example.com:8883").required::<BrokerAddress>();
     let prefix = table.key("prefix", "penstock").or("penstock".parse().expect("a level of plain letters"));
     let topic = table.key("topic", "{prefix}/{site}/{asset}/{type}").or(TopicTemplate::default());
+    let start = table.key("start", "oldest").or(StartAt::default());
     let client_id = table.key("client_id", "penstock-edge-01-enterprise").optional::<String>();
     let credentials = credentials(table, context);
     let tls = tls(table, context.folder);
@@ -100,7 +108,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, names: &mut Names) 
         let is_tolerable = context.purpose == Purpose::Check && is_out_of_reach(&error);
         if is_tolerable { spot.warning(error.to_string()) } else { spot.error(error.to_string()) }.record();
     }
-    Some(Destination { name, settings, topic })
+    Some(Destination { name, settings, topic, start })
 }
 
 fn credentials(table: &Table<'_>, context: &Context<'_>) -> Option<Credentials> {

@@ -30,7 +30,7 @@ impl Delivery {
     /// # Errors
     /// When a part of it fails; the other parts end with it.
     pub(super) async fn run(self: Arc<Self>) -> anyhow::Result<()> {
-        let Destination { name, settings, topic } = &self.destination;
+        let Destination { name, settings, topic, .. } = &self.destination;
         let (uplink, driver) = mqtt::uplink(settings.clone())?;
         self.link.send_replace(Some(uplink.link()));
 

@@ -126,3 +126,18 @@ fn no_poll_can_have_more_business_events_than_the_buffer_takes_at_once() {
     let told = ["8:8 modbus[0].name: 8192 states and counters are read from `cell`"];
     assert_eq!(with_states(most + 1).problems(Severity::Error), told);
 }
+
+#[test]
+fn a_destination_says_where_it_starts() {
+    use penstock_buffer::StartAt;
+    let start = |keys: &str| {
+        let url = "url = \"mqtt://127.0.0.1\"\n";
+        let config = Plant::with(edited(url, &format!("{url}{keys}"))).load();
+        config.unwrap().buffer.start.into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(start(""), [StartAt::Newest]);
+    assert_eq!(start("start = \"oldest\"\n"), [StartAt::Oldest]);
+    let wrong = edited("[[mqtt]]\n", "[[mqtt]]\nstart = \"yesterday\"\n");
+    let problems = Plant::with(wrong).problems(Severity::Error);
+    assert!(problems.len() == 1 && problems[0].contains("mqtt[0].start"), "{problems:?}");
+}
