@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Block { first: Sequence, error: InvalidBlock },
     #[error("event {0} should be in it and is not")]
     Missing(Sequence),
+    #[error("its file cannot be read: {0}")]
+    Unreadable(io::Error),
     #[error("a commit before it failed")]
     Stopped,
 }

@@ -186,9 +186,13 @@ impl Writer {
     }
 
     fn serve_examination(&mut self, Examination { lane, id, answer }: &Examination) {
-        let examined = self.attempt(|writer| writer.examine(*lane, *id));
+        let examined = self.attempt(|writer| match writer.examine(*lane, *id) {
+            // What cannot be read hinders no commit.
+            Err(Fault::Unreadable(error)) => Ok(Err(error.to_string())),
+            examined => examined.map(Ok),
+        });
         // Who no longer waits will read again.
-        drop(answer.send(examined.ok_or_else(|| self.why_not())));
+        drop(answer.send(examined.unwrap_or_else(|| Err(self.why_not()))));
     }
 
     /// Why nothing can be taken.

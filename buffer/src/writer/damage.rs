@@ -51,7 +51,8 @@ impl Writer {
             generation = sealed;
         }
         let path = self.shared.directory.generation(lane, id);
-        let found = Found::in_generation(&path, Some(generation.first), generation.extent.last)?;
+        let found = Found::in_generation(&path, Some(generation.first), generation.extent.last)
+            .map_err(Fault::Unreadable)?;
         let is_empty = found.is_empty();
         let extent = with_tail(found.extent, generation.extent.last);
         let known = &generation.extent.holes;

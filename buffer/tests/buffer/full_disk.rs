@@ -1,6 +1,7 @@
 //! A disk that is really full: a small tmpfs in a mount namespace of the test's own.
 //!
-//! The test starts itself again inside the namespace (`unshare -rm`). Where that is not allowed it says so and passes.
+//! The test starts itself again inside the namespace (`unshare -rm`). Where that is not allowed it says so
+//! and passes: `faults.rs` has a disk without room that needs no rights.
 
 use std::env;
 use std::fs;
@@ -39,7 +40,8 @@ fn a_full_disk_makes_appends_wait_and_freed_space_lets_them_go_on() {
         }
         Ok(_) | Err(_) => {
             let mut stderr = std::io::stderr();
-            writeln!(stderr, "not run: `unshare -rm` is not allowed here").expect("a terminal or a file");
+            writeln!(stderr, "NOT RUN: a small tmpfs needs `unshare -rm`, which is not allowed here")
+                .expect("a terminal or a file");
         }
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod dead_letters;
 mod destinations;
 mod durability;
+mod faults;
 mod fixture;
 mod full_disk;
 mod inspection;
