@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use penstock_events::Timestamp;
 pub(crate) use progress::Bar;
-pub(crate) use table::{Align, Table};
+pub(crate) use table::{Align, Mark, Table};
 
 /// How text is decorated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -101,7 +101,7 @@ pub struct Replayed {
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// Nobody of this name is configured.
-    #[error("{name} is no destination; there are {known}")]
+    #[error("{name} is no destination; those that are configured: {known}")]
     UnknownDestination {
         /// The name as it was given.
         name: DestinationName,

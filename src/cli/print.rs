@@ -63,10 +63,7 @@ pub(super) fn gist(event: &Value) -> String {
         "machine.state_changed" => {
             let previous = &data["previous"];
             let before = previous["state"].as_str().map_or_else(String::new, |state| {
-                format!(
-                    ", was {state} for {} ms",
-                    grouped(previous["duration_ms"].as_u64().unwrap_or_default())
-                )
+                format!(", was {state} for {}", duration(&previous["duration_ms"]))
             });
             format!("{}{before}", text("state"))
         }
@@ -94,6 +91,11 @@ pub(super) fn gist(event: &Value) -> String {
     }
 }
 
+fn duration(ms: &Value) -> String {
+    let ms = ms.as_u64().unwrap_or_default();
+    format!("{}.{} s", grouped(ms / 1_000), ms % 1_000 / 100)
+}
+
 fn time_of(value: &Value) -> String {
     let text = value.as_str().unwrap_or("?");
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), moment)
@@ -113,8 +115,8 @@ mod tests {
         assert_eq!(said("telemetry.sampled", sample), "press-1.temp = 21.5 Cel");
         let bad = json!({ "tag": "press-1.temp", "value": null, "quality": { "cause": "timeout" } });
         assert_eq!(said("telemetry.sampled", bad), "press-1.temp is bad: timeout");
-        let state = json!({ "state": "running", "previous": { "state": "stopped", "duration_ms": 12_000 } });
-        assert_eq!(said("machine.state_changed", state), "running, was stopped for 12,000 ms");
+        let state = json!({ "state": "running", "previous": { "state": "stopped", "duration_ms": 12_500 } });
+        assert_eq!(said("machine.state_changed", state), "running, was stopped for 12.5 s");
         let gap =
             json!({ "stream": "e/telemetry/1", "first": "00012", "last": "00340", "reason": "expired" });
         assert_eq!(said("gateway.gap", gap), "12 to 340 of e/telemetry/1 are lost: expired");

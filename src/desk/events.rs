@@ -177,7 +177,8 @@ impl Desk {
     fn unknown(&self, destination: &DestinationName) -> Failure {
         let status = self.buffer.status();
         let known: Vec<&str> = status.destinations.keys().map(DestinationName::as_str).collect();
-        let message = format!("{destination} is no destination; there are {}", known.join(", "));
+        let message =
+            format!("{destination} is no destination; those that are configured: {}", known.join(", "));
         Failure::new(FailureKind::Usage, message)
     }
 }

@@ -19,6 +19,15 @@ pub(crate) enum Align {
     Right,
 }
 
+/// What a row stands out by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mark {
+    /// Nothing.
+    None,
+    /// Something that an operator must mend.
+    Bad,
+}
+
 /// A table under way to `out`.
 pub(crate) struct Table<W: Write> {
     out: W,
@@ -28,7 +37,7 @@ pub(crate) struct Table<W: Write> {
     columns: Vec<(&'static str, Align)>,
     /// Set with the first page.
     widths: Vec<usize>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<(Mark, Vec<String>)>,
     has_heading: bool,
 }
 
@@ -53,8 +62,29 @@ impl<W: Write> Table<W> {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) -> io::Result<()> {
-        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
+        self.marked_row(Mark::None, cells)
+    }
+
+    /// Adds a row that stands out.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn marked_row(
+        &mut self,
+        mark: Mark,
+        cells: impl IntoIterator<Item = String>,
+    ) -> io::Result<()> {
+        self.rows.push((mark, cells.into_iter().map(|cell| printable(&cell)).collect()));
         if self.rows.len() >= PAGE { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes a line between rows.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn text(&mut self, line: &str) -> io::Result<()> {
+        self.flush()?;
+        writeln!(self.out, "{line}")
     }
 
     /// Writes what is left. A table without rows is nothing, not even a heading.
@@ -66,7 +96,7 @@ impl<W: Write> Table<W> {
         if self.widths.is_empty() {
             self.widths = self.columns.iter().map(|(heading, _)| heading.len()).collect();
         }
-        for row in &rows {
+        for (_, row) in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
@@ -76,8 +106,11 @@ impl<W: Write> Table<W> {
             let line = self.line(&heading);
             writeln!(self.out, "{}", self.style.bold(&line))?;
         }
-        for row in &rows {
-            let line = self.line(row);
+        for (mark, row) in &rows {
+            let line = match mark {
+                Mark::None => self.line(row),
+                Mark::Bad => self.style.bad(&self.line(row)),
+            };
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()

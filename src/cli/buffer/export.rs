@@ -27,13 +27,13 @@ const BUFFERED: usize = 256 * 1024;
 pub(in crate::cli) struct Export {
     #[command(flatten)]
     configured: Configured,
-    #[command(flatten)]
-    selecting: Selecting,
     /// How many at most
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<u64>,
     #[command(flatten)]
     destination: Destination,
+    #[command(flatten)]
+    selecting: Selecting,
 }
 
 /// Where an export goes.

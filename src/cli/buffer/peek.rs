@@ -27,11 +27,11 @@ pub(in crate::cli) struct Peek {
     /// How many of each lane, at most 10000
     #[arg(long, short = 'n', default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
-    #[command(flatten)]
-    selecting: Selecting,
     /// Write them as CloudEvents, a line of JSON each
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selecting: Selecting,
 }
 
 impl Peek {

@@ -23,7 +23,7 @@ const SELECTING: [&str; 9] =
 /// Deliver events again that a destination has been given
 ///
 /// They are sent with the ids, streams and sequences that they always had, beside live events, which go first: a replay
-/// waits while more than a few live events do. A replay survives a restart and goes on where it was; what it delivered in
+/// waits while more than a thousand live events do. A replay survives a restart and goes on where it was; what it delivered in
 /// the last second before a crash it delivers again. What it needs is retained until it is through; if the buffer runs
 /// out of room all the same, what is gone is counted as missed.
 ///
@@ -41,8 +41,6 @@ pub(in crate::cli) struct Replay {
     /// To whom
     #[arg(long, short, value_name = "NAME", required_unless_present = "cancel")]
     destination: Option<DestinationName>,
-    #[command(flatten)]
-    selecting: Selecting,
     /// How many events a second, at most
     #[arg(long, value_name = "N/s", default_value = DEFAULT_RATE, value_parser = rate)]
     rate: u32,
@@ -55,6 +53,8 @@ pub(in crate::cli) struct Replay {
     /// Answer as a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selecting: Selecting,
 }
 
 impl Replay {

@@ -4,14 +4,14 @@ use std::io;
 
 use clap::Args;
 use penstock_buffer::Verification;
-use penstock_events::Lane;
+use penstock_events::{Lane, Sequence};
 
 use crate::cli::reach::{Reach, parse};
 use crate::cli::selecting::lanes;
 use crate::cli::{Configured, print};
 use crate::desk::{Request, VerifyRecord};
 use crate::exit::Exit;
-use crate::terminal::{Bar, Style, grouped, many, printable, size};
+use crate::terminal::{Align, Bar, Mark, Style, Table, grouped, many, printable, size};
 
 /// Read all of the buffer and tell what is damaged, by generation
 ///
@@ -32,52 +32,95 @@ pub(in crate::cli) struct Verify {
     json: bool,
 }
 
+/// The columns of what was verified.
+const VERIFIED: [(&str, Align); 8] = [
+    ("LANE", Align::Left),
+    ("GENERATION", Align::Right),
+    ("STATE", Align::Left),
+    ("EVENTS", Align::Right),
+    ("FIRST", Align::Right),
+    ("LAST", Align::Right),
+    ("BLOCKS", Align::Right),
+    ("SIZE", Align::Right),
+];
+
 impl Verify {
     pub(super) fn execute(self) -> Result<(), Exit> {
         let mut reach = Reach::of(&self.configured)?;
         let mut bar = Bar::new("verifying", "events");
-        reach.ask(&Request::Verify { lane: self.lane }, &mut bar, |json| {
-            if self.json { print::line(&json) } else { show(&parse(&json)?) }
-        })
-    }
-}
-
-fn show(record: &VerifyRecord) -> Result<(), Exit> {
-    let style = Style::of(&io::stdout());
-    match record {
-        VerifyRecord::Generation(verified) => generation(verified, style),
-        VerifyRecord::DeadLetters { letters, damaged: 0 } => {
-            print::line(&format!("{} dead letters        {}", style.good("whole"), grouped(*letters)))
+        let request = Request::Verify { lane: self.lane };
+        if self.json {
+            return reach.ask(&request, &mut bar, |json| print::line(&json));
         }
-        VerifyRecord::DeadLetters { letters, damaged } => print::line(&format!(
-            "{} dead letters      {letters} whole, {damaged} set aside as .damaged",
-            style.bad("DAMAGED")
-        )),
+        let mut page = Page { table: Table::stdout(&VERIFIED), sum: Sum::default() };
+        reach.ask(&request, &mut bar, |json| page.show(&parse(&json)?).map_err(|error| print::broken(&error)))
     }
 }
 
-fn generation(verified: &Verification, style: Style) -> Result<(), Exit> {
-    let Verification { generation, blocks, events, stored_bytes, problems, more_problems } = verified;
-    let word = if verified.is_sound() { style.good("whole") } else { style.bad("DAMAGED") };
-    let places = generation.places.map_or_else(
-        || "empty".to_owned(),
-        |places| format!("{} to {}", grouped(places.first.0), grouped(places.last.0)),
-    );
-    let pad = if verified.is_sound() { "  " } else { "" };
-    print::line(&format!(
-        "{word}{pad} {:<9} {:>8}  {places}: {} in {}, {}",
-        generation.lane.as_str(),
-        generation.number,
-        many(*events, "event"),
-        many(*blocks, "block"),
-        size(*stored_bytes)
-    ))?;
-    for problem in problems {
-        let detail = printable(&problem.detail);
-        print::line(&format!("          at {}: {detail}", grouped(problem.sequence.0)))?;
+/// What was found, for people.
+struct Page {
+    table: Table<io::StdoutLock<'static>>,
+    sum: Sum,
+}
+
+#[derive(Default)]
+struct Sum {
+    generations: u64,
+    events: u64,
+    is_damaged: bool,
+}
+
+impl Page {
+    /// Shows each record as it comes: the next may take a while.
+    fn show(&mut self, record: &VerifyRecord) -> io::Result<()> {
+        match record {
+            VerifyRecord::Generation(verified) => self.generation(verified),
+            VerifyRecord::DeadLetters { letters, damaged } => self.end(*letters, *damaged),
+        }
     }
-    if *more_problems > 0 {
-        print::line(&format!("          and {}", many(*more_problems, "problem")))?;
+
+    fn generation(&mut self, verified: &Verification) -> io::Result<()> {
+        let Verification { generation, blocks, events, stored_bytes, problems, more_problems } = verified;
+        self.sum.generations += 1;
+        self.sum.events += events;
+        self.sum.is_damaged |= !verified.is_sound();
+        let place = |place: Option<Sequence>| place.map_or_else(|| "-".to_owned(), |place| grouped(place.0));
+        let (state, mark) = if verified.is_sound() { ("whole", Mark::None) } else { ("DAMAGED", Mark::Bad) };
+        let row = [
+            generation.lane.to_string(),
+            generation.number.to_string(),
+            state.to_owned(),
+            grouped(*events),
+            place(generation.places.map(|places| places.first)),
+            place(generation.places.map(|places| places.last)),
+            grouped(*blocks),
+            size(*stored_bytes),
+        ];
+        self.table.marked_row(mark, row)?;
+        self.table.flush()?;
+        for problem in problems {
+            let detail = printable(&problem.detail);
+            self.table.text(&format!("    at {}: {detail}", grouped(problem.sequence.0)))?;
+        }
+        if *more_problems > 0 {
+            self.table.text(&format!("    and {}", many(*more_problems, "more problem")))?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn end(&mut self, letters: u64, damaged: u64) -> io::Result<()> {
+        let Sum { generations, events, is_damaged } = self.sum;
+        let read = format!(
+            "{} in {} and {} were read",
+            many(events, "event"),
+            many(generations, "generation"),
+            many(letters, "dead letter")
+        );
+        let verdict = match (is_damaged, damaged) {
+            (false, 0) => format!("{}: {read}", Style::of(&io::stdout()).good("all is whole")),
+            (_, 0) => read,
+            (_, damaged) => format!("{read}; {} set aside as .damaged", many(damaged, "dead letter")),
+        };
+        self.table.text(&format!("\n{verdict}"))
+    }
 }

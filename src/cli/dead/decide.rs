@@ -52,12 +52,12 @@ impl Which {
   penstock dead retry --all")]
 pub(in crate::cli) struct Retry {
     #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
     configured: Configured,
     /// Answer as a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Retry {
@@ -84,14 +84,14 @@ impl Retry {
   penstock dead export > kept.jsonl && penstock dead discard --all --yes")]
 pub(in crate::cli) struct Discard {
     #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
     configured: Configured,
     #[command(flatten)]
     leave: Leave,
     /// Answer as a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Discard {

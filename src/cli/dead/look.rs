@@ -9,21 +9,21 @@ use crate::cli::reach::{Reach, parse};
 use crate::cli::{Configured, print};
 use crate::desk::{LetterRecord, Request};
 use crate::exit::Exit;
-use crate::terminal::{Align, Bar, Table, moment, printable};
+use crate::terminal::{Align, Bar, Table, many, moment, printable};
 
 /// The arguments of `penstock dead list`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct List {
     #[command(flatten)]
     configured: Configured,
-    #[command(flatten)]
-    filter: Filter,
     /// How many at most
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<u64>,
     /// Answer as JSON, a line for each
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 impl List {
@@ -37,10 +37,9 @@ impl List {
         let mut table = Table::stdout(&[
             ("DEAD LETTER", Align::Left),
             ("REFUSED LAST", Align::Left),
-            ("TIMES", Align::Right),
+            ("TIMES", Align::Left),
             ("TYPE", Align::Left),
             ("ASSET", Align::Left),
-            ("NEXT", Align::Left),
             ("REASON", Align::Left),
         ]);
         let mut is_empty = true;
@@ -53,14 +52,13 @@ impl List {
     }
 }
 
-fn row(letter: LetterRecord) -> [String; 7] {
+fn row(letter: LetterRecord) -> [String; 6] {
     [
         letter.id.to_string(),
         moment(letter.last_refused),
-        letter.attempts.to_string(),
+        format!("{}{}", letter.attempts, if letter.retry { ", sent again" } else { "" }),
         letter.kind.to_string(),
         letter.asset.to_string(),
-        if letter.retry { "sent again" } else { "waits" }.to_owned(),
         letter.reason,
     ]
 }
@@ -101,7 +99,7 @@ fn show(letter: &LetterRecord) -> Result<(), Exit> {
         ("event id", event["id"].as_str().unwrap_or("?").to_owned()),
         ("reason", letter.reason.clone()),
         ("code", code),
-        ("refused", format!("{} times", letter.attempts)),
+        ("refused", many(letter.attempts.into(), "time")),
         ("first", letter.first_refused.to_string()),
         ("last", letter.last_refused.to_string()),
         ("next", next.to_owned()),
@@ -119,9 +117,9 @@ pub(in crate::cli) struct Export {
     #[command(flatten)]
     configured: Configured,
     #[command(flatten)]
-    filter: Filter,
-    #[command(flatten)]
     destination: Destination,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 impl Export {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::{stocked, texts};
-use crate::harness::{Gateway, Mosquitto, Plc, Site, Subscriber, peak_memory_kib};
+use crate::harness::{Gateway, Mosquitto, Plc, Site, Subscriber, eventually, peak_memory_kib};
 
 #[test]
 fn an_export_has_every_event_as_it_was_delivered() {
@@ -120,6 +120,32 @@ fn an_export_of_many_events_streams_in_bounded_memory_through_both_processes() {
     assert!(peak < BOUND_KIB, "the command took {peak} KiB");
     let grown = gateway.peak_memory_kib() - before;
     assert!(grown < BOUND_KIB, "the gateway took {grown} KiB for it");
+}
+
+#[test]
+fn a_fifth_command_at_once_is_told_to_come_again_and_holds_nothing_up() {
+    let mut gateway = stocked(20_000);
+    gateway.restart();
+    gateway.status_until("an answer", |_| true);
+    // Each waits for its reader, and has its place until then.
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = gateway.operator(&["buffer", "export"]);
+            let mut child = command.stdout(Stdio::piped()).spawn().expect("cargo has built it");
+            let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+            out.read_line(&mut String::new()).expect("there are events");
+            (child, out)
+        })
+        .collect();
+    let fifth = gateway.command(&["buffer", "peek"]);
+    assert_eq!(fifth.code(), 75, "EX_TEMPFAIL (sysexits.h): {}", fifth.stderr());
+    assert!(fifth.stderr().contains("try again"), "{}", fifth.stderr());
+    gateway.status_until("an answer all the same", |_| true);
+    for (mut child, out) in readers {
+        drop(out);
+        assert!(child.wait().expect("it is a child of ours").success());
+    }
+    eventually("the places to be free", || (gateway.command(&["buffer", "peek"]).code() == 0).then_some(()));
 }
 
 #[test]
