@@ -157,6 +157,7 @@
 //! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |
 //! | between a dead letter and the cursor | nothing: the event is sent again, and its letter counts on or ends |
 //! | within 100 ms of an acknowledgement | events that were acknowledged then are delivered again |
+//! | within a second of a replay's progress | events that were replayed then are replayed again |
 //!
 //! All of this is held against power cuts at any call: `tests/powercut`.
 //!
