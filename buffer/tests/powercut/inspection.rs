@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use penstock_buffer::{Buffer, OpenError, PerLane};
+use penstock_buffer::{Buffer, OpenError, PerLane, Replay};
 use penstock_events::{Event, Fact, Lane, Sequence};
 
 use super::Promise;
@@ -20,6 +20,10 @@ pub(super) struct Promised {
     durable: PerLane<Vec<(Sequence, Sequence, u64)>>,
     told: Vec<(Sequence, Sequence)>,
     acknowledged: BTreeMap<(String, Lane), Sequence>,
+    /// How far each replay may be; none where it was not begun.
+    replaying: BTreeMap<(u32, Lane), Sequence>,
+    /// The replays that were ordered, and whether each had ended.
+    replays: BTreeMap<u32, bool>,
     closed: bool,
 }
 
@@ -35,6 +39,9 @@ impl Promised {
             Promise::Acknowledging { destination, lane, through } => {
                 self.acknowledged.insert((destination, lane), through);
             }
+            Promise::ReplayOrdered { id } => drop(self.replays.insert(id, false)),
+            Promise::Replaying { id, lane, next } => drop(self.replaying.insert((id, lane), next)),
+            Promise::ReplayEnded { id } => drop(self.replays.insert(id, true)),
             Promise::Closed => self.closed = true,
         }
     }
@@ -64,6 +71,7 @@ pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
     check_telemetry(&found, promised)?;
     check_business(&found, promised)?;
     check_cursors(&found, promised)?;
+    check_replays(&buffer.replays(), promised)?;
     buffer.close().map_err(|error| format!("it does not close: {error}"))?;
 
     let again = open(root).map_err(|error| format!("it does not open twice: {error}"))?;
@@ -262,6 +270,26 @@ fn check_cursors(found: &Found, promised: &Promised) -> Result<(), String> {
         let told = promised.acknowledged.get(key).copied().unwrap_or_default();
         if cursor > told || (promised.closed && cursor != told) || cursor > found.heads[key.1] {
             return Err(format!("{key:?} is at {cursor}, and acknowledged {told}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every replay that was ordered is there, none is further than it ever was, and one that had ended has.
+fn check_replays(found: &[Replay], promised: &Promised) -> Result<(), String> {
+    for (id, has_ended) in &promised.replays {
+        let Some(replay) = found.iter().find(|replay| replay.id == *id) else {
+            return Err(format!("replay {id} was ordered and is gone"));
+        };
+        if *has_ended && replay.is_active() {
+            return Err(format!("replay {id} had ended and goes on"));
+        }
+        for lane in Lane::ALL {
+            let Some(span) = replay.lanes[lane] else { continue };
+            let told = promised.replaying.get(&(*id, lane)).copied().unwrap_or(span.first);
+            if span.next > told {
+                return Err(format!("replay {id} is at {} of the {lane} lane, and was at {told}", span.next));
+            }
         }
     }
     Ok(())

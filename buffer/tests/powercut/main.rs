@@ -113,6 +113,12 @@ enum Promise {
     Told { first: Sequence, last: Sequence },
     /// A destination is about to acknowledge up to here: it may have.
     Acknowledging { destination: String, lane: Lane, through: Sequence },
+    /// This replay is ordered, durably.
+    ReplayOrdered { id: u32 },
+    /// This replay is about to be through with a lane up to here: it may be.
+    Replaying { id: u32, lane: Lane, next: Sequence },
+    /// This replay has ended, durably.
+    ReplayEnded { id: u32 },
     /// The buffer closed without an error.
     Closed,
 }
@@ -128,6 +134,9 @@ impl fmt::Display for Promise {
             Self::Acknowledging { destination, lane, through } => {
                 write!(f, "acknowledging {destination} {lane} {}", through.0)
             }
+            Self::ReplayOrdered { id } => write!(f, "replay-ordered {id}"),
+            Self::Replaying { id, lane, next } => write!(f, "replaying {id} {lane} {}", next.0),
+            Self::ReplayEnded { id } => write!(f, "replay-ended {id}"),
             Self::Closed => f.write_str("closed"),
         }
     }
@@ -140,6 +149,7 @@ impl FromStr for Promise {
         let words: Vec<&str> = text.split(' ').collect();
         let number = |word: &str| word.parse::<u64>().map_err(|error| format!("{text}: {error}"));
         let place = |word: &str| number(word).map(Sequence);
+        let id_of = |word: &str| word.parse::<u32>().map_err(|error| format!("{text}: {error}"));
         let lane = |word: &str| word.parse::<Lane>().map_err(|error| error.to_string());
         Ok(match words[..] {
             ["offered", business, telemetry] => {
@@ -157,6 +167,11 @@ impl FromStr for Promise {
                 lane: lane(name)?,
                 through: place(through)?,
             },
+            ["replay-ordered", id] => Self::ReplayOrdered { id: id_of(id)? },
+            ["replaying", id, name, next] => {
+                Self::Replaying { id: id_of(id)?, lane: lane(name)?, next: place(next)? }
+            }
+            ["replay-ended", id] => Self::ReplayEnded { id: id_of(id)? },
             ["closed"] => Self::Closed,
             _ => return Err(text.to_owned()),
         })

@@ -1,4 +1,4 @@
-//! What the recorded process does: it appends, reads, acknowledges, closes and opens a buffer so small that it rolls,
+//! What the recorded process does: it appends, reads, acknowledges, replays, closes and opens a buffer so small that it rolls,
 //! trims and sheds all the time, and marks what it was promised.
 //!
 //! Events carry their ordinal in their lane: 1, 2, 3 … in the order of appends, whatever place they get.
@@ -8,8 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use penstock_buffer::{Buffer, Options, PerLane, SequenceRange, Ticket};
-use penstock_events::{Event, Fact, Lane, Sequence};
+use penstock_buffer::{
+    Buffer, Options, PerLane, Replay, ReplayError, ReplayOrder, Replayed, Selection, SequenceRange, Ticket,
+};
+use penstock_events::{Event, Fact, Lane, Sequence, Timestamp};
 
 use super::Promise;
 use crate::fixture::Dice;
@@ -24,6 +26,7 @@ pub(super) const DESTINATIONS: [&str; 2] = ["erp", "mes"];
 /// The key of the normalizer's state: the ordinal of the last business event.
 pub(super) const STATE: &str = "last";
 const STEPS: usize = 60;
+const NOW: Timestamp = Timestamp::from_micros(77);
 
 /// The program that runs the workload of `seed` on a store below `root`, with its marks in a file, one a line.
 pub(super) fn program(root: &Path, marks: &Path, seed: u64) -> Command {
@@ -78,7 +81,8 @@ impl Workload {
             match self.dice.below(100) {
                 0..50 => self.append(1),
                 50..65 => self.append(4),
-                65..96 => self.deliver(),
+                65..88 => self.deliver(),
+                88..96 => self.replay(),
                 _ => self = self.reopen(),
             }
             self.leave_room();
@@ -139,6 +143,29 @@ impl Workload {
         self.buffer
             .ack(&destination(name), lane, through)
             .expect("it is configured, and the lane goes so far");
+    }
+
+    /// An operator orders a replay, or the one that is under way comes a step further.
+    fn replay(&mut self) {
+        let destination = destination(DESTINATIONS[self.dice.below(2)]);
+        let Some(replay) = self.buffer.replay_in_turn(&destination) else {
+            let order = ReplayOrder { destination, selection: Selection::default(), per_second: 1 };
+            match self.buffer.order_replay(order, NOW) {
+                Ok(Replay { id, .. }) => self.mark(&Promise::ReplayOrdered { id }),
+                Err(ReplayError::Nothing(_)) => {}
+                Err(error) => panic!("a disk that works: {error}"),
+            }
+            return;
+        };
+        let id = replay.id;
+        let (lane, found) =
+            self.buffer.replay_next(&replay).expect("a store that is whole").expect("it goes on");
+        let (next, missed, delivered) = (found.next, found.missing, found.batch.events.len() as u64);
+        self.mark(&Promise::Replaying { id, lane, next });
+        let step = Replayed { lane, next, delivered, refused: 0, last_refusal: None, missed };
+        if !self.buffer.note_replayed(id, step, NOW) {
+            self.mark(&Promise::ReplayEnded { id });
+        }
     }
 
     /// A full business lane would wait for ever: nobody else delivers.
