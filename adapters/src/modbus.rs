@@ -4,7 +4,7 @@
 //! Line ── poller ── session ──► answers        one connection, one request in flight
 //!           │ ▲                    │
 //!      next │ │ Ask                ▼
-//!         station ── plan ──► blocks ── decode ──► Observation      one for each device
+//!         station ── plan, inquiry ──► blocks ── decode ──► Observation      one for each device
 //!           ├─ schedule, backoff
 //!           └─ ledger ──► DeviceStatus, metrics, log
 //! ```
@@ -22,6 +22,7 @@ mod forecast;
 mod framing;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod inquiry;
 mod ledger;
 mod limits;
 mod line;

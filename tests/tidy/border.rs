@@ -37,7 +37,7 @@ const CONFINED: [(&str, &[&str]); 13] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
@@ -45,6 +45,7 @@ const PURE: [&str; 14] = [
     "adapters/src/modbus/forecast",
     "adapters/src/modbus/limits",
     "adapters/src/modbus/places",
+    "adapters/src/modbus/inquiry",
     "adapters/src/modbus/plan",
     "adapters/src/modbus/rtu/frame",
     "adapters/src/modbus/schedule",

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::decode::Answer;
-use super::plan::Block;
+use super::plan::{Block, Plan};
 use super::session::Failure;
 use super::status::{DeviceStatus, Link};
 
@@ -29,8 +29,8 @@ pub fn describe_metrics() {
 pub(super) struct Ledger {
     source: SourceName,
     status: watch::Sender<DeviceStatus>,
-    /// The blocks that the device refuses, with its exceptions.
-    refusals: HashMap<Block, u8>,
+    /// The blocks that the device refuses, with its exceptions, by the group of their tags.
+    refusals: HashMap<usize, HashMap<Block, u8>>,
     polls: metrics::Counter,
     failed: metrics::Counter,
     skipped: metrics::Counter,
@@ -107,21 +107,22 @@ impl Ledger {
         warn!(source = %self.source, "clock stepped back, slots may repeat");
     }
 
-    /// Notes which of the blocks of a complete poll the device refuses, and logs those that changed.
-    pub(super) fn refusals(&mut self, blocks: &[Block], answers: &[Answer]) {
-        for (block, answer) in blocks.iter().zip(answers) {
-            match answer {
-                Answer::Exception(code) => {
-                    if self.refusals.insert(*block, *code) != Some(*code) {
-                        warn!(source = %self.source, %block, exception = code, "device refuses a block");
-                    }
-                }
-                Answer::Bits(_) | Answer::Registers(_) => {
-                    if self.refusals.remove(block).is_some() {
-                        info!(source = %self.source, %block, "device answers a block again");
-                    }
-                }
+    /// Notes which blocks of a group the device refused in a complete poll, and logs what changed.
+    pub(super) fn refusals(&mut self, group: usize, plan: &Plan, answers: &[Answer]) {
+        let exception = |(block, answer): (&Block, &Answer)| match answer {
+            Answer::Exception(code) => Some((*block, *code)),
+            Answer::Bits(_) | Answer::Registers(_) => None,
+        };
+        let refused: HashMap<Block, u8> = plan.blocks.iter().zip(answers).filter_map(exception).collect();
+        let known = self.refusals.entry(group).or_default();
+        for (block, exception) in &refused {
+            if known.get(block) != Some(exception) {
+                warn!(source = %self.source, %block, exception, "device refuses a block");
             }
         }
+        for block in known.keys().filter(|block| !refused.contains_key(block)) {
+            info!(source = %self.source, %block, "device answers a block again");
+        }
+        *known = refused;
     }
 }

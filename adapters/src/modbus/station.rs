@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::decode::{Answer, readings};
 use super::device::{Device, Group};
+use super::inquiry::Inquiry;
 use super::ledger::{Ledger, Standing};
-use super::plan::{Block, Plan, plan};
+use super::plan::Block;
 use super::schedule::{Due, Schedule};
 use super::session::{Ask, Failure, Framing};
 use super::status::DeviceStatus;
@@ -67,7 +68,7 @@ pub(super) struct Station {
 
 /// A group of tags, and when and how it is read.
 struct Round {
-    plan: Plan,
+    inquiry: Inquiry,
     schedule: Schedule,
     /// How many tags of its last poll were not good.
     bad_tags: usize,
@@ -78,8 +79,6 @@ struct Poll {
     /// The index of its group.
     group: usize,
     slot: Timestamp,
-    /// The answers so far, in the order of the plan's blocks.
-    answers: Vec<Answer>,
     /// How often the device was busy with the block that is next.
     busy: usize,
 }
@@ -93,7 +92,7 @@ impl Station {
         now: Timestamp,
     ) -> Self {
         let round = |group: &Group| Round {
-            plan: plan(&group.tags, &device.limits),
+            inquiry: Inquiry::new(&group.tags, &device.limits),
             schedule: Schedule::new(group.poll, now),
             bad_tags: 0,
         };
@@ -131,7 +130,7 @@ impl Station {
                 self.rested(now.time);
             }
         }
-        let wait = if self.poll.is_none() { self.begin(now.time) } else { Duration::MAX };
+        let wait = if self.poll.is_none() { self.begin(now) } else { Duration::MAX };
         self.ask().map_or(Next::Wait(wait), Next::Ask)
     }
 
@@ -141,14 +140,14 @@ impl Station {
     }
 
     /// Begins the poll whose slot is the earliest, of those that are due; returns for how long none is.
-    fn begin(&mut self, now: Timestamp) -> Duration {
-        let is_asked = |group: &usize| !self.rounds[*group].plan.blocks.is_empty();
+    fn begin(&mut self, now: Moment) -> Duration {
+        let is_asked = |group: &usize| !self.rounds[*group].inquiry.plan().blocks.is_empty();
         let mut by_slot: Vec<usize> = (0..self.rounds.len()).filter(is_asked).collect();
         by_slot.sort_by_key(|&group| self.rounds[group].schedule.next_slot());
         let mut wait = Duration::MAX;
         for group in by_slot {
             loop {
-                match self.rounds[group].schedule.due(now) {
+                match self.rounds[group].schedule.due(now.time) {
                     Due::Wait(next) => {
                         wait = wait.min(next);
                         break;
@@ -156,7 +155,8 @@ impl Station {
                     Due::Skipped(slots) => self.ledger.skipped(slots),
                     Due::Restarted => self.ledger.clock_stepped_back(),
                     Due::Poll(slot) => {
-                        self.poll = Some(Poll { group, slot, answers: Vec::new(), busy: 0 });
+                        self.rounds[group].inquiry.begin(now.instant.into_std());
+                        self.poll = Some(Poll { group, slot, busy: 0 });
                         return Duration::ZERO;
                     }
                 }
@@ -166,10 +166,9 @@ impl Station {
     }
 
     /// The request that is next in the poll.
-    fn ask(&self) -> Option<Ask> {
-        let poll = self.poll.as_ref()?;
-        let next = self.rounds[poll.group].plan.blocks.get(poll.answers.len());
-        let block = self.suspicion.or(next.copied())?;
+    fn ask(&mut self) -> Option<Ask> {
+        let next = self.rounds[self.poll.as_ref()?.group].inquiry.next();
+        let block = self.suspicion.or(next)?;
         Some(Ask { unit: self.device.unit, block, timeout: self.device.request_timeout })
     }
 
@@ -189,12 +188,13 @@ impl Station {
             answer => {
                 // Whatever it is, the unit is in step again.
                 if self.suspicion.take().is_none() {
-                    poll.answers.push(answer);
+                    let tags = &self.device.groups[poll.group].tags;
+                    self.rounds[poll.group].inquiry.take(answer, tags, now.instant.into_std());
                 }
                 poll.busy = 0;
             }
         }
-        if poll.answers.len() < self.rounds[poll.group].plan.blocks.len() {
+        if self.rounds[poll.group].inquiry.next().is_some() {
             self.poll = Some(poll);
             return None;
         }
@@ -204,8 +204,9 @@ impl Station {
     fn polled(&mut self, poll: &Poll, observed: Timestamp) -> Observation {
         self.backoff = Backoff::new();
         let round = &mut self.rounds[poll.group];
-        let readings = readings(&self.device.groups[poll.group].tags, &round.plan, &poll.answers, poll.slot);
-        self.ledger.refusals(&round.plan.blocks, &poll.answers);
+        let (answers, plan) = (round.inquiry.answers(), round.inquiry.plan());
+        let readings = readings(&self.device.groups[poll.group].tags, plan, &answers, poll.slot);
+        self.ledger.refusals(poll.group, plan, &answers);
         round.bad_tags = readings.iter().filter(|reading| matches!(reading.sample, Sample::Bad(_))).count();
         let bad_tags = self.rounds.iter().map(|round| round.bad_tags).sum();
         self.ledger.answered(poll.slot, observed, bad_tags);
@@ -224,7 +225,8 @@ impl Station {
     fn suspect(&mut self) {
         let Some(ask) = self.ask() else { return };
         if self.suspicion.is_none() {
-            let asked: Vec<Block> = self.rounds.iter().flat_map(|round| round.plan.blocks.clone()).collect();
+            let asked: Vec<Block> =
+                self.rounds.iter().flat_map(|round| round.inquiry.plan().blocks.clone()).collect();
             self.suspicion = harmless(&ask.block, &asked, &self.device.limits);
         }
     }

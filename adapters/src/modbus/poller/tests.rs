@@ -1,6 +1,7 @@
 //! The loop against scripted devices in memory, in paused time: delays are exact and cost nothing.
 
 mod noise;
+mod refusals;
 mod serial_line;
 mod sharing;
 mod wire;
@@ -188,12 +189,12 @@ async fn every_slot_is_polled_once_with_the_right_requests() {
 #[tokio::test(start_paused = true)]
 async fn an_exception_spoils_only_its_block_and_keeps_the_connection() {
     let plc = scripted::Device::answering(|n, request| match request.start {
-        900 if n < 3 => request.exception(2),
+        900 if n < 3 => request.exception(4),
         _ => right(request, 8),
     });
     let mut bench = Bench::with(&plc);
     let mut spoiled = good(8);
-    spoiled[1] = Sample::Bad(Cause::ModbusException(2));
+    spoiled[1] = Sample::Bad(Cause::ModbusException(4));
     assert_eq!(bench.polled().await, (slot(1), spoiled));
     assert_eq!(bench.status.borrow().bad_tags, 1);
     assert_eq!(bench.polled().await, (slot(2), good(8)));
