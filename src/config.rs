@@ -27,6 +27,7 @@ mod tag_list;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,7 +196,9 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let gateway = root.table("gateway", "[gateway]", Gateway::read);
     let origin = gateway.as_ref().and_then(Gateway::origin);
     let mut catalog = Catalog::default();
-    let modbus = root.tables("modbus", "[[modbus]]", |device| modbus::read(device, folder, &mut catalog));
+    let device_context = modbus::Context { folder, purpose };
+    let modbus =
+        root.tables("modbus", "[[modbus]]", |device| modbus::read(device, &device_context, &mut catalog));
     let modbus = modbus::lines(modbus);
     let mut assets = Names::of("asset");
     let gateway_id = gateway.as_ref().and_then(|gateway| gateway.id.as_ref());

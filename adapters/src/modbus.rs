@@ -40,8 +40,11 @@ mod station;
 mod status;
 mod suspicion;
 mod tag;
+mod tls;
 mod transport;
 
+#[cfg(test)]
+mod bench;
 #[cfg(test)]
 mod scripted;
 
@@ -59,4 +62,5 @@ pub use probe::{Found, FoundTable, FoundUnit, Probe, Progress, Unreachable};
 pub use serial::{Parity, SerialPort, Stop};
 pub use status::{DeviceStatus, Link};
 pub use tag::{InvalidTag, Scaling, Tag};
+pub use tls::{DEFAULT_TLS_PORT, InvalidTls, SecureHost};
 pub use transport::{DEFAULT_PORT, Host, Transport};

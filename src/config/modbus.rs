@@ -6,15 +6,16 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use penstock_adapters::modbus::{Device, Group, Limits, Line, Places, Transport};
+use penstock_adapters::modbus::{Device, Group, InvalidTls, Limits, Line, Places, SecureHost, Transport};
 use penstock_events::{SourceId, SourceName};
 
 use super::catalog::Catalog;
 use super::setting::Text;
 use super::source::Spot;
-use super::table::Table;
+use super::table::{Field, Table};
 use super::tag::{self, PlacedTag};
 use super::tag_list::{self, Incomplete};
+use super::{Purpose, tls};
 use address::Address;
 
 /// Faster polls are no business of an event gateway, and few PLCs answer in less.
@@ -35,6 +36,14 @@ impl Text for Places {
         "places of one table, such as holding:200-299, input:7 or the classic 40201-40300";
 }
 
+/// What a device's schema needs to know of the rest.
+pub(super) struct Context<'a> {
+    /// Where relative paths start.
+    pub(super) folder: &'a Path,
+    /// What the configuration is read for.
+    pub(super) purpose: Purpose,
+}
+
 /// A device, and where what it could share with others stands.
 pub(super) struct PlacedDevice {
     device: Device,
@@ -44,11 +53,11 @@ pub(super) struct PlacedDevice {
 }
 
 /// Reads a device and the way to it; what it declares goes into the catalog.
-pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> Option<PlacedDevice> {
+pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catalog) -> Option<PlacedDevice> {
     let name_field = table.key("name", "press-1");
     let (source, name) = catalog.declare_source(name_field.required::<SourceName>(), name_field.spot());
     let address_field = table.key("address", "tcp://192.168.10.21:502");
-    let address = address_field.required::<Address>();
+    let transport = transport(table, &address_field, context);
     let unit_field = table.key("unit", "1");
     let unit = unit_field.or_in(1_u8, 0..=u8::MAX);
     let poll_field = table.key("poll", "1s");
@@ -63,17 +72,58 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, catalog: &mut Catalog) -> O
             .record();
     }
     let mut limits = limits(table);
-    if let Some(Address(transport)) = &address
-        && transport.is_serial()
-    {
+    if transport.as_ref().is_some_and(Transport::is_serial) {
         limits = limits.with_request_cost(Limits::RTU_REQUEST_COST_BYTES);
     }
-    let tags = tags(table, source, &limits, folder, catalog);
-    let Address(transport) = address?;
+    let tags = tags(table, source, &limits, context.folder, catalog);
+    let transport = transport?;
     let groups = Group::by_poll(tags.into_iter().map(|placed| (placed.poll.unwrap_or(poll), placed.tag)));
     let device = Device { source, name, unit, connect_timeout, request_timeout, limits, groups };
     let (address_at, unit_at) = (address_field.spot().clone(), unit_field.spot().clone());
     Some(PlacedDevice { device, transport, address_at, unit_at })
+}
+
+/// The way to the device, with the files that it takes.
+fn transport(table: &Table<'_>, address: &Field<'_>, context: &Context<'_>) -> Option<Transport> {
+    let files = tls::read(table, context.folder);
+    let host = match address.required()? {
+        Address::Tls(host) => host,
+        Address::Whole(transport) => {
+            tls::warn_of_idle(table, "this address", "tls://");
+            return Some(transport);
+        }
+    };
+    let (Some(ca), Some((certificate, key))) = (files.ca, files.identity) else {
+        let is_there = |name| table.key(name, "").is_present();
+        if is_there("ca_file") && is_there("certificate_file") != is_there("key_file") {
+            // Half of a certificate has been told.
+            return None;
+        }
+        address
+            .spot()
+            .error("Modbus/TCP Security takes certificates on both sides")
+            .allowed("`ca_file`, `certificate_file` and `key_file` beside a tls:// address")
+            .example("ca_file = \"/etc/penstock/ca.pem\"")
+            .record();
+        return None;
+    };
+    let secure = SecureHost { host, ca, certificate, key };
+    if let Err(error) = secure.check() {
+        let spot = table.key(key_of(&secure, &error), "").spot().clone();
+        let is_tolerable =
+            context.purpose == Purpose::Check && error.path().is_some_and(tls::is_out_of_reach);
+        if is_tolerable { spot.warning(error.to_string()) } else { spot.error(error.to_string()) }.record();
+    }
+    Some(Transport::Tls(secure))
+}
+
+fn key_of(secure: &SecureHost, error: &InvalidTls) -> &'static str {
+    match error.path() {
+        None => "address",
+        Some(path) if *path == secure.ca => "ca_file",
+        Some(path) if *path == secure.key => "key_file",
+        Some(_) => "certificate_file",
+    }
 }
 
 /// The lines of the devices. Those that cannot share theirs are reported.

@@ -1,8 +1,6 @@
 //! The schema of `[[mqtt]]`: a broker that events are delivered to.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use penstock_buffer::StartAt;
@@ -19,7 +17,8 @@ use super::catalog::Names;
 use super::secret;
 use super::setting::Text;
 use super::source::Spot;
-use super::table::{Field, Table};
+use super::table::Table;
+use super::tls;
 
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -138,24 +137,8 @@ fn credentials(table: &Table<'_>, context: &Context<'_>) -> Option<Credentials> 
 }
 
 fn tls(table: &Table<'_>, folder: &Path) -> TlsFiles {
-    let file = |field: &Field<'_>| field.optional::<PathBuf>().map(|path| folder.join(path));
-    let ca = file(&table.key("ca_file", "/etc/penstock/ca.pem"));
-    let certificate_field = table.key("certificate_file", "/etc/penstock/edge-01.pem");
-    let key_field = table.key("key_file", "/etc/penstock/edge-01.key");
-    let identity = match (file(&certificate_field), file(&key_field)) {
-        (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
-        (None, None) => None,
-        (certificate, _) => {
-            let lonely = if certificate.is_some() { &certificate_field } else { &key_field };
-            lonely
-                .spot()
-                .error("a client certificate takes two files")
-                .allowed("`certificate_file` and `key_file`, or neither")
-                .record();
-            None
-        }
-    };
-    TlsFiles { ca, identity }
+    let tls::ClientFiles { ca, identity } = tls::read(table, folder);
+    TlsFiles { ca, identity: identity.map(|(certificate, key)| IdentityFiles { certificate, key }) }
 }
 
 fn warn_of_plain_text(table: &Table<'_>, broker: &BrokerAddress, has_credentials: bool) {
@@ -171,21 +154,14 @@ fn warn_of_plain_text(table: &Table<'_>, broker: &BrokerAddress, has_credentials
             .allowed("mqtts:// for TLS")
             .record();
     }
-    for idle in ["ca_file", "certificate_file", "key_file"].map(|name| table.key(name, "")) {
-        if idle.is_present() {
-            let message = format!("`{}` has no effect with mqtt://", idle.name());
-            idle.spot().warning(message).allowed("mqtts:// for TLS").record();
-        }
-    }
+    tls::warn_of_idle(table, "mqtt://", "mqtts://");
 }
 
 /// Whether the service may have what who checks has not.
 fn is_out_of_reach(error: &SettingsError) -> bool {
     match error {
         SettingsError::NoSystemRoots { .. } => true,
-        SettingsError::Pem { path, .. } => {
-            fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
-        }
+        SettingsError::Pem { path, .. } => tls::is_out_of_reach(path),
         _ => false,
     }
 }

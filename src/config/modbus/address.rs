@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_adapters::modbus::{DEFAULT_PORT, Host, Parity, SerialPort, Stop, Transport};
+use penstock_adapters::modbus::{DEFAULT_PORT, DEFAULT_TLS_PORT, Host, Parity, SerialPort, Stop, Transport};
 
 use crate::config::endpoint::Endpoint;
 use crate::config::setting::{Scalar, Setting, Text};
@@ -13,10 +13,15 @@ const LONGEST_TURNAROUND: Duration = Duration::from_secs(10);
 
 /// What stands in `address`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Address(pub(super) Transport);
+pub(super) enum Address {
+    /// All that a transport is.
+    Whole(Transport),
+    /// A server of Modbus/TCP Security, whose files stand elsewhere.
+    Tls(Host),
+}
 
 impl Text for Address {
-    const ALLOWED: &'static str = "tcp://HOST[:502], rtu+tcp://HOST:PORT[?turnaround=50ms] or \
+    const ALLOWED: &'static str = "tcp://HOST[:502], tls://HOST[:802], rtu+tcp://HOST:PORT[?turnaround=50ms] or \
                                    rtu:///dev/ttyUSB0[?baud=19200&parity=even&stop=1&turnaround=50ms]";
 }
 
@@ -27,17 +32,18 @@ impl FromStr for Address {
         let (scheme, place) = text.split_once("://").ok_or("it has no scheme such as tcp:// or rtu://")?;
         let (place, settings) = place.split_once('?').unwrap_or((place, ""));
         let mut settings = Settings::parse(settings)?;
-        let transport = match scheme {
-            "tcp" => Transport::Tcp(host(place, Some(DEFAULT_PORT))?),
+        let address = match scheme {
+            "tls" => Self::Tls(host(place, Some(DEFAULT_TLS_PORT))?),
+            "tcp" => Self::Whole(Transport::Tcp(host(place, Some(DEFAULT_PORT))?)),
             "rtu+tcp" => {
-                Transport::RtuOverTcp { host: host(place, None)?, turnaround: settings.turnaround()? }
+                let (host, turnaround) = (host(place, None)?, settings.turnaround()?);
+                Self::Whole(Transport::RtuOverTcp { host, turnaround })
             }
-            "rtu" => Transport::Serial(serial(place, &mut settings)?),
-            "tls" => return Err("tls:// is not supported yet; tcp:// is".to_owned()),
+            "rtu" => Self::Whole(Transport::Serial(serial(place, &mut settings)?)),
             _ => return Err(format!("{scheme}:// is no Modbus transport")),
         };
         settings.nothing_is_left(scheme)?;
-        Ok(Self(transport))
+        Ok(address)
     }
 }
 

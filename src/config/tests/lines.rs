@@ -95,6 +95,7 @@ fn an_address_that_is_none_says_why() {
         ("rtu+tcp://10.0.0.7", "it has no port, and converters have none in common"),
         ("tcp://10.0.0.7?turnaround=5ms", "tcp:// has no setting \"turnaround\", or has it twice"),
         ("udp://10.0.0.7", "udp:// is no Modbus transport"),
+        ("tls://10.0.0.7?turnaround=5ms", "tls:// has no setting \"turnaround\", or has it twice"),
     ] {
         let told = format!("7:11 modbus[0].address: `address` is not allowed: {why}");
         assert_eq!(address(text).problems(Severity::Error), [told], "{text}");
@@ -120,4 +121,33 @@ fn devices_that_cannot_share_a_serial_line_are_told() {
             "49:8 modbus[5].unit: unit 0 is every device of a serial line, and none of them answers",
         ]
     );
+}
+
+#[test]
+fn modbus_security_takes_three_files() {
+    let with_files = |files: &str| {
+        let address = "address = \"tls://plc-1.plant.example\"";
+        Plant::with(edited("address = \"tcp://127.0.0.1:1502\"", &format!("{address}\n{files}")))
+            .and("ca.pem", "")
+            .problems(Severity::Error)
+    };
+    let both = "7:11 modbus[0].address: Modbus/TCP Security takes certificates on both sides";
+    assert_eq!(with_files(""), [both]);
+    assert_eq!(with_files("ca_file = \"ca.pem\""), [both]);
+    let half = "9:20 modbus[0].certificate_file: a client certificate takes two files";
+    assert_eq!(with_files("ca_file = \"ca.pem\"\ncertificate_file = \"client.pem\""), [half]);
+    let told =
+        with_files("ca_file = \"ca.pem\"\ncertificate_file = \"client.pem\"\nkey_file = \"client.key\"");
+    assert!(told[0].starts_with("8:11 modbus[0].ca_file: the certificates in "), "{told:?}");
+    assert!(told[0].ends_with("ca.pem cannot be used: it holds none in PEM"), "{told:?}");
+}
+
+#[test]
+fn certificates_without_tls_are_told() {
+    let text = edited(
+        "address = \"tcp://127.0.0.1:1502\"",
+        "address = \"tcp://127.0.0.1:1502\"\nca_file = \"ca.pem\"",
+    );
+    let told = ["8:11 modbus[0].ca_file: `ca_file` has no effect with this address"];
+    assert_eq!(Plant::with(text).problems(Severity::Warning), told);
 }
