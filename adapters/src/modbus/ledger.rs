@@ -15,6 +15,7 @@ use super::status::{DeviceStatus, Link};
 const POLLS: &str = "penstock_polls_total";
 const FAILED: &str = "penstock_polls_failed_total";
 const SKIPPED: &str = "penstock_polls_skipped_total";
+const DAMAGED: &str = "penstock_replies_damaged_total";
 const CONNECTS: &str = "penstock_connects_total";
 
 /// Describes this module's metrics to the recorder that is installed. Call it once, after that.
@@ -22,6 +23,7 @@ pub fn describe_metrics() {
     metrics::describe_counter!(POLLS, "Polls that the source answered completely");
     metrics::describe_counter!(FAILED, "Polls that the source did not answer, or not completely");
     metrics::describe_counter!(SKIPPED, "Poll slots that passed without a poll");
+    metrics::describe_counter!(DAMAGED, "Replies on a serial line that were damaged and asked for again");
     metrics::describe_counter!(CONNECTS, "Connections opened to the source");
 }
 
@@ -34,6 +36,7 @@ pub(super) struct Ledger {
     polls: metrics::Counter,
     failed: metrics::Counter,
     skipped: metrics::Counter,
+    damaged: metrics::Counter,
     connects: metrics::Counter,
 }
 
@@ -57,6 +60,7 @@ impl Ledger {
             polls: counter(POLLS),
             failed: counter(FAILED),
             skipped: counter(SKIPPED),
+            damaged: counter(DAMAGED),
             connects: counter(CONNECTS),
         }
     }
@@ -93,6 +97,12 @@ impl Ledger {
             status.failed += 1;
         });
         standing
+    }
+
+    /// A reply was damaged, and is asked for again.
+    pub(super) fn damaged(&self, failure: &Failure) {
+        debug!(source = %self.source, error = %failure, "reply damaged");
+        self.damaged.increment(1);
     }
 
     /// So many slots passed without a poll.

@@ -23,6 +23,10 @@ use super::status::DeviceStatus;
 use super::transport::Stream;
 use crate::Clock;
 
+/// How long a connection is left alone after it was given up: a device that bears one connection needs a
+/// moment to notice, and would refuse the next one.
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+
 /// What a line's poller is connected to.
 #[derive(Clone, Debug)]
 pub struct Wiring {
@@ -71,7 +75,9 @@ struct Poller<D> {
     /// The station that is asked first for a request.
     turn: usize,
     session: Option<Session>,
-    /// Until when the line is not connected again.
+    /// When the connection was given up.
+    closed: Option<Instant>,
+    /// Until when the line is not connected again, since nobody could be reached.
     rest: Option<Instant>,
     backoff: Backoff,
     observations: mpsc::Sender<Observation>,
@@ -116,6 +122,7 @@ where
             stations: stations.collect(),
             turn: 0,
             session: None,
+            closed: None,
             rest: None,
             backoff: Backoff::new(),
             observations,
@@ -142,6 +149,13 @@ where
     /// The next request of the station whose turn it is, or of the next one that has any.
     fn next(&mut self) -> Turn {
         let now = self.now();
+        if let Some(closed) = self.closed {
+            let since = now.instant - closed;
+            if since < REOPEN_PAUSE {
+                return Turn::Wait(REOPEN_PAUSE - since);
+            }
+            self.closed = None;
+        }
         if let Some(until) = self.rest {
             if now.instant < until {
                 return Turn::Wait(until - now.instant);
@@ -172,6 +186,7 @@ where
             }
             Err(Trouble::Device(failure)) => {
                 let now = self.now();
+                self.closed = Some(now.instant);
                 let said = self.stations[station].failed(&failure, now);
                 self.say(said).await
             }

@@ -4,14 +4,14 @@
 //! serves any stream: in memory, where paused time makes delays exact, or TCP.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::rtu::frame::crc;
 
@@ -94,6 +94,7 @@ pub(super) struct Device {
     requests: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
     overlaps: Arc<AtomicUsize>,
+    is_taken: Arc<AtomicBool>,
 }
 
 impl Device {
@@ -104,6 +105,7 @@ impl Device {
             requests: Arc::default(),
             connections: Arc::default(),
             overlaps: Arc::default(),
+            is_taken: Arc::default(),
         }
     }
 
@@ -139,6 +141,21 @@ impl Device {
         client
     }
 
+    /// The client's end of a connection in memory to a device that bears one, and needs a while to notice
+    /// that it is gone. Another one is closed at once.
+    pub(super) fn connect_alone(&self, notices_after: Duration) -> DuplexStream {
+        let (client, server) = duplex(4096);
+        if !self.is_taken.swap(true, Ordering::SeqCst) {
+            let device = self.clone();
+            tokio::spawn(async move {
+                device.clone().serve(server).await;
+                sleep(notices_after).await;
+                device.is_taken.store(false, Ordering::SeqCst);
+            });
+        }
+        client
+    }
+
     /// Serves everyone who connects to `listener`, one at a time, until aborted.
     pub(super) fn listen(&self, listener: TcpListener) -> JoinHandle<()> {
         let device = self.clone();
@@ -163,6 +180,7 @@ impl Device {
                 Dialect::Tcp => read_request(stream).await?,
                 Dialect::Rtu => read_rtu_request(stream).await?,
             };
+            assert!((1..=4).contains(&request.function), "{request:?} does not read");
             let n = {
                 let mut requests = self.requests.lock().expect("no test panics with the lock");
                 requests.push(request);

@@ -81,6 +81,8 @@ struct Poll {
     slot: Timestamp,
     /// How often the device was busy with the block that is next.
     busy: usize,
+    /// Whether a damaged reply was already asked for again.
+    is_repeated: bool,
 }
 
 impl Station {
@@ -156,7 +158,7 @@ impl Station {
                     Due::Restarted => self.ledger.clock_stepped_back(),
                     Due::Poll(slot) => {
                         self.rounds[group].inquiry.begin(now.instant.into_std());
-                        self.poll = Some(Poll { group, slot, busy: 0 });
+                        self.poll = Some(Poll { group, slot, busy: 0, is_repeated: false });
                         return Duration::ZERO;
                     }
                 }
@@ -213,13 +215,30 @@ impl Station {
         Observation::Polled { source: self.device.source, observed, readings }
     }
 
-    /// Gives the poll up and rests; what to say about it, if anything.
+    /// Gives the poll up and rests, unless the request is worth a second try; what to say about it, if
+    /// anything.
     pub(super) fn failed(&mut self, failure: &Failure, now: Moment) -> Option<Observation> {
         if self.is_unnumbered && failure.may_be_followed_by_a_reply() {
             self.suspect();
+            if self.repeats(failure) {
+                return None;
+            }
         }
         self.rest = Some(now.instant + self.backoff.next());
         self.lost(failure, now.time)
+    }
+
+    /// Whether the poll goes on all the same: a line picks up noise, which is no loss of the device as
+    /// long as the reply comes through once it is asked for again.
+    fn repeats(&mut self, failure: &Failure) -> bool {
+        match &mut self.poll {
+            Some(poll) if !poll.is_repeated && matches!(failure, Failure::Malformed(_)) => {
+                poll.is_repeated = true;
+                self.ledger.damaged(failure);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn suspect(&mut self) {

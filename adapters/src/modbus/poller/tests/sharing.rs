@@ -138,6 +138,28 @@ async fn a_device_behind_another_that_was_let_rest_is_polled_in_its_next_slot() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn units_behind_a_device_that_bears_one_connection_do_not_lose_each_other_theirs() {
+    let plc = scripted::Device::new(|_, request| match request.unit {
+        2 => vec![],
+        _ => vec![Act::Send(right(request, 7))],
+    });
+    let line = line([unit(1), unit(2), unit(3)]);
+    let known =
+        line.devices.iter().map(|device| DeviceStatus::starting(device.name.clone(), START)).collect();
+    let dialed = plc.clone();
+    let dial = move || Ok(dialed.connect_alone(Duration::from_millis(80)));
+    let mut bench = Bench::start(line, known, dial, Clock::from_tokio(START));
+    while bench.neighbours[0].borrow().failed < 10 {
+        if let observation @ Observation::Polled { .. } = bench.next().await {
+            assert_eq!(samples(&observation), good(7));
+        }
+    }
+    for alive in [&bench.status, &bench.neighbours[1]] {
+        assert_eq!((alive.borrow().failed, alive.borrow().skipped), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_with_a_poll_of_their_own_have_slots_of_their_own() {
     let tag = |id: u32, at: &str| {
         let path = format!("plc.tag-{id}").parse().expect("a tag path");
