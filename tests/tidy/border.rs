@@ -70,6 +70,18 @@ const IMPURE: [&str; 11] = [
     "Timestamp::now",
 ];
 
+/// How a write to a Modbus device, or a function code of one's own, is spelled.
+const WRITES: [&str; 8] = [
+    "Custom",
+    "MaskWriteRegister",
+    "ReadWriteMultipleRegisters",
+    "WriteMultipleCoils",
+    "WriteMultipleRegisters",
+    "WriteSingleCoil",
+    "WriteSingleRegister",
+    "Writer",
+];
+
 pub(crate) const RULES: &[Rule] = &[
     Rule {
         claim: "dependencies between our crates go one way",
@@ -156,6 +168,27 @@ pub(crate) const RULES: &[Rule] = &[
             ]
         },
     },
+    Rule {
+        claim: "nothing here can write to a Modbus device",
+        remedy: "leave it out; commands get a seam of their own, and a configuration that allows each",
+        offences: writing,
+        refuses: || {
+            vec![
+                rust("adapters/src/modbus/mbap.rs", "fn f() { call(Request::WriteSingleCoil(0, true)) }"),
+                rust("adapters/src/modbus/poller.rs", "use tokio_modbus::client::Writer;"),
+                rust("adapters/src/modbus/probe.rs", "fn f() { call(Request::Custom(6, data)) }"),
+            ]
+        },
+        allows: || {
+            vec![
+                rust(
+                    "adapters/src/modbus/mbap.rs",
+                    "// No Writer.\nfn f() { call(Request::ReadCoils(0, 1)) }",
+                ),
+                rust("plant/src/modbus_server.rs", "fn f() { Request::WriteSingleCoil(0, true); }"),
+            ]
+        },
+    },
 ];
 
 fn wrong_way(tree: &Tree) -> Vec<Offence> {
@@ -214,11 +247,20 @@ fn mentions<'a>(file: &'a File, name: &'a str) -> impl Iterator<Item = usize> + 
 }
 
 fn impure(tree: &Tree) -> Vec<Offence> {
+    saying(tree, &PURE, &IMPURE)
+}
+
+fn writing(tree: &Tree) -> Vec<Offence> {
+    saying(tree, &["adapters/src/modbus"], &WRITES)
+}
+
+/// Where one of the `words` is said in what is shipped of these `places`.
+fn saying(tree: &Tree, places: &[&str], words: &[&str]) -> Vec<Offence> {
     tree.rust()
-        .filter(|file| PURE.iter().any(|place| file.path.starts_with(place)))
+        .filter(|file| places.iter().any(|place| file.path.starts_with(place)))
         .flat_map(|file| file.shipped_lines().map(move |(number, line)| (file, number, line)))
         .flat_map(|(file, number, line)| {
-            IMPURE
+            words
                 .iter()
                 .filter(|word| rust_text::words(line, word).next().is_some())
                 .map(move |word| file.offence_at(number, format!("`{word}`")))
