@@ -78,6 +78,12 @@ impl Inquiry {
             Some(_later) => {}
             None => self.pause = RETRY_FIRST,
         }
+        // A poll asks something in any case: that nobody was asked must not pass for an answer.
+        if self.refused.iter().all(Option::is_some)
+            && let Some(first) = self.refused.first_mut()
+        {
+            *first = None;
+        }
         self.answers = self.refused.iter().map(|refused| refused.map(Answer::Exception)).collect();
         (self.next, self.cuts) = (0, 0);
     }
