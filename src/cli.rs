@@ -1,12 +1,15 @@
 //! The command line: what can be asked of `penstock`. Each command has a file of its own, with its arguments and
 //! what it does.
 
+mod asked;
 mod buffer;
 mod check;
 mod confirm;
 mod dead;
 mod print;
+mod probe;
 mod reach;
+mod read;
 mod run;
 mod selecting;
 mod status;
@@ -45,6 +48,11 @@ enum Command {
     Run(run::Run),
     /// Check a configuration and report every problem in it; nothing is started
     Check(check::Check),
+    /// Read tags once, or watch them: asks the devices of the configuration, and writes nothing to them
+    Read(read::Read),
+    /// Look who answers at an address and what can be read there, for commissioning
+    #[command(subcommand)]
+    Probe(probe::Probe),
     /// Ask the running gateway how it is: sources, buffer, destinations
     Status(status::Status),
     /// Look into the buffer, get events out of it, deliver them again
@@ -72,6 +80,8 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Check(check) => check.execute(),
+            Command::Read(read) => read.execute(),
+            Command::Probe(probe) => probe.execute(),
             Command::Status(status) => status.execute(),
             Command::Buffer(buffer) => buffer.execute(),
             Command::Dead(dead) => dead.execute(),
@@ -102,4 +112,11 @@ fn load(path: &Path, purpose: Purpose) -> Result<Config, Exit> {
 fn runtime() -> Result<Runtime, Exit> {
     let built = Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
     Ok(built.context("cannot start threads")?)
+}
+
+/// Gives TLS its cryptography. Called once, before any connection.
+fn install_cryptography() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing installs a provider before this");
 }

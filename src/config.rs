@@ -42,6 +42,7 @@ use buffer::Buffer;
 use catalog::{Catalog, Names};
 use gateway::{Gateway, MAX_SOCKET_PATH_BYTES};
 pub(crate) use log::{LogFormat, LogSettings};
+pub(crate) use modbus::{DEFAULT_CONNECT_TIMEOUT, parse_address as parse_modbus_address};
 pub(crate) use mqtt::Destination;
 pub(crate) use report::Report;
 use source::{Findings, Spot, Typing};

@@ -63,6 +63,11 @@ impl Exit {
         Self::saying(NO_PERMISSION, message)
     }
 
+    /// A device or a destination that is needed is not there.
+    pub(crate) fn unreachable(message: impl fmt::Display) -> Self {
+        Self::saying(UNAVAILABLE, message)
+    }
+
     /// A file or a pipe cannot be written. Whoever reads our output may stop when it has seen enough: that is no failure.
     pub(crate) fn cannot_write(what: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -1,12 +1,15 @@
-//! `penstock check`: every problem of a configuration at once.
+//! `penstock check`: every problem of a configuration at once, and what it would do.
+
+mod plan;
+mod reach;
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::DEFAULT_CONFIG;
-use crate::config::{self, Purpose, Report};
+use super::{DEFAULT_CONFIG, print};
+use crate::config::{self, Config, Purpose};
 use crate::exit::Exit;
 use crate::terminal::Style;
 
@@ -16,6 +19,12 @@ pub(super) struct Check {
     /// The configuration
     #[arg(default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    /// Tell what polling will ask of the devices: requests, registers, bytes
+    #[arg(long)]
+    plan: bool,
+    /// Connect to every source and destination and tell how far that went; nothing is written and nothing published
+    #[arg(long)]
+    probe: bool,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -23,14 +32,39 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn execute(self) -> Result<(), Exit> {
-        let loaded = config::load(&self.config, Purpose::Check);
-        let is_good = loaded.is_ok();
-        let report: Report = loaded.map_or_else(|report| report, |config| config.warnings);
-        match (self.json, is_good) {
-            (true, _) => println!("{:#}", report.to_json()),
-            (false, true) => println!("{}", report.render(Style::of(&io::stdout()))),
-            (false, false) => return Err(Exit::bad_config(report.render(Style::of(&io::stderr())))),
+        // Whoever is visited must be shown the right password.
+        let purpose = if self.probe { Purpose::Run } else { Purpose::Check };
+        match config::load(&self.config, purpose) {
+            Ok(config) => self.tell(&config),
+            Err(report) if self.json => {
+                print::line(&format!("{:#}", report.to_json()))?;
+                Err(Exit::bad_config(String::new()))
+            }
+            Err(report) => Err(Exit::bad_config(report.render(Style::of(&io::stderr())))),
         }
-        if is_good { Ok(()) } else { Err(Exit::bad_config(String::new())) }
+    }
+
+    /// What there is to tell of a configuration without an error.
+    fn tell(&self, config: &Config) -> Result<(), Exit> {
+        let reached = if self.probe { reach::probe(config)? } else { Vec::new() };
+        if self.json {
+            let mut report = config.warnings.to_json();
+            if self.plan {
+                report["plan"] = plan::to_json(&config.modbus);
+            }
+            if self.probe {
+                report["reached"] = reach::to_json(&reached);
+            }
+            print::line(&format!("{report:#}"))?;
+            return reach::verdict(&reached);
+        }
+        if self.plan {
+            plan::print(&config.modbus)?;
+        }
+        if self.probe {
+            reach::print(&reached)?;
+        }
+        print::line(&config.warnings.render(Style::of(&io::stdout())))?;
+        reach::verdict(&reached)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Configured, runtime};
+use super::{Configured, install_cryptography, runtime};
 use crate::config::Purpose;
 use crate::exit::Exit;
 use crate::{gateway, logging};
@@ -18,9 +18,7 @@ impl Run {
     pub(super) fn execute(self) -> Result<(), Exit> {
         let config = self.configured.load(Purpose::Run)?;
         logging::start(&config.log)?;
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .expect("nothing installs a provider before this");
+        install_cryptography();
         Ok(runtime()?.block_on(gateway::run(config))?)
     }
 }

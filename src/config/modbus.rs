@@ -25,7 +25,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
 pub(super) const POLLS: RangeInclusive<Duration> = SHORTEST_POLL..=LONGEST_POLL;
 const DEFAULT_POLL: Duration = Duration::from_secs(1);
 /// A device in the same plant connects in milliseconds; a retransmitted SYN takes one second more.
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Slow PLCs answer at the end of a scan cycle, gateways to serial lines within some 500 ms.
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
@@ -42,6 +42,18 @@ pub(super) struct Context<'a> {
     pub(super) folder: &'a Path,
     /// What the configuration is read for.
     pub(super) purpose: Purpose,
+}
+
+/// The way that an `address` stands for.
+///
+/// # Errors
+/// What is wrong with it and what is allowed.
+pub(crate) fn parse_address(text: &str) -> Result<Transport, String> {
+    match text.parse() {
+        Ok(Address::Whole(transport)) => Ok(transport),
+        Ok(Address::Tls(_)) => Err("tls:// takes certificates, which only a configuration can name".to_owned()),
+        Err(error) => Err(format!("{error}; allowed is {}", Address::ALLOWED)),
+    }
 }
 
 /// A device, and where what it could share with others stands.

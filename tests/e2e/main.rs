@@ -9,6 +9,7 @@ mod harness;
 
 mod broker_outage;
 mod buffer_full;
+mod commissioning;
 mod configuration;
 mod dead_letters;
 mod dead_plc;

@@ -51,7 +51,8 @@ async def main():
             return ExcCodes.ILLEGAL_FUNCTION
         table = TABLE_OF_FUNCTION[function]
         cell = 16 if table < 2 else 1
-        if served[table].issuperset(range(address * cell, (address + count) * cell)):
+        first = address // cell * cell
+        if served[table].issuperset(range(first, first + count * cell)):
             return None
         return ExcCodes.ILLEGAL_ADDRESS
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::address::{Cell, Table};
+use super::address::Cell;
 use super::device::{Device, Group};
 use super::places::Places;
 use super::plan::plan;
+use super::transport::Transport;
 
 /// Function, start and count (Application Protocol V1.1b3, sections 6.1 to 6.4).
 const REQUEST_PDU_BYTES: u32 = 5;
@@ -70,8 +71,8 @@ impl Device {
 }
 
 impl RequestForecast {
-    /// The bytes of the request's PDU and of a good reply's, which every transport frames in its way.
-    pub fn pdu_bytes(&self) -> (u32, u32) {
+    /// The bytes of the request's PDU and of a good reply's.
+    fn pdu_bytes(&self) -> (u32, u32) {
         let data = match self.places.table().cell() {
             Cell::Bit => self.places.count().div_ceil(8),
             Cell::Register => 2 * self.places.count(),
@@ -79,9 +80,10 @@ impl RequestForecast {
         (REQUEST_PDU_BYTES, REPLY_PDU_BYTES + data)
     }
 
-    /// The table that it reads.
-    pub const fn table(&self) -> Table {
-        self.places.table()
+    /// The bytes of the request and of a good reply as `transport` frames them.
+    pub fn bytes_over(&self, transport: &Transport) -> u32 {
+        let (request, reply) = self.pdu_bytes();
+        request + reply + 2 * transport.frame_bytes()
     }
 }
 

@@ -197,6 +197,11 @@ impl Penstock {
         Self(binary().args(arguments).output().expect("cargo has built it"))
     }
 
+    /// Starts a command that goes on until it is dropped.
+    pub(crate) fn start(arguments: &[&str]) -> Process {
+        Process::start("penstock", binary().args(arguments))
+    }
+
     /// Its exit status; -1 when a signal ended it.
     pub(crate) fn code(&self) -> i32 {
         self.0.status.code().unwrap_or(-1)

@@ -1,0 +1,160 @@
+//! What polling will ask of the devices and what that costs: for `penstock check --plan`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use penstock_adapters::modbus::{Device, Line, PollForecast};
+use serde_json::{Value, json};
+
+use super::super::print;
+use crate::exit::Exit;
+use crate::terminal::{Align, Table, grouped};
+
+const REQUESTS: [(&str, Align); 8] = [
+    ("SOURCE", Align::Left),
+    ("UNIT", Align::Right),
+    ("EVERY", Align::Left),
+    ("REQUEST", Align::Left),
+    ("TAGS", Align::Right),
+    ("WANTED", Align::Right),
+    ("READ", Align::Right),
+    ("BYTES", Align::Right),
+];
+const LINES: [(&str, Align); 5] = [
+    ("LINE", Align::Left),
+    ("SOURCES", Align::Right),
+    ("TAGS", Align::Right),
+    ("REQUESTS/S", Align::Right),
+    ("BYTES/S", Align::Right),
+];
+
+/// A line with what is asked on it.
+struct Load<'c> {
+    line: &'c Line,
+    devices: Vec<(&'c Device, Vec<PollForecast>)>,
+}
+
+/// Prints the plan as tables: every request, then what each line has to bear.
+pub(super) fn print(lines: &[Line]) -> Result<(), Exit> {
+    let loads: Vec<Load<'_>> = lines.iter().map(Load::of).collect();
+    let mut requests = Table::stdout(&REQUESTS);
+    for load in &loads {
+        for row in load.rows() {
+            requests.row(row).map_err(|error| print::broken(&error))?;
+        }
+    }
+    requests.flush().map_err(|error| print::broken(&error))?;
+    drop(requests);
+    writeln!(io::stdout()).map_err(|error| print::broken(&error))?;
+    let mut table = Table::stdout(&LINES);
+    for load in &loads {
+        table.row(load.row()).map_err(|error| print::broken(&error))?;
+    }
+    table.flush().map_err(|error| print::broken(&error))?;
+    drop(table);
+    writeln!(io::stdout()).map_err(|error| print::broken(&error))
+}
+
+/// The plan for programs.
+pub(super) fn to_json(lines: &[Line]) -> Value {
+    lines.iter().map(|line| Load::of(line).to_json()).collect()
+}
+
+impl<'c> Load<'c> {
+    fn of(line: &'c Line) -> Self {
+        let devices = line.devices.iter().map(|device| (&**device, device.forecast())).collect();
+        Self { line, devices }
+    }
+
+    fn polls(&self) -> impl Iterator<Item = &PollForecast> {
+        self.devices.iter().flat_map(|(_, polls)| polls)
+    }
+
+    fn tags(&self) -> usize {
+        self.polls().map(|poll| poll.tags).sum()
+    }
+
+    fn requests_per_s(&self) -> f64 {
+        self.polls().map(|poll| poll.requests.len() as f64 / poll.poll.as_secs_f64()).sum()
+    }
+
+    fn bytes_per_s(&self) -> f64 {
+        let bytes = |poll: &PollForecast| -> u32 {
+            poll.requests.iter().map(|request| request.bytes_over(&self.line.transport)).sum()
+        };
+        self.polls().map(|poll| f64::from(bytes(poll)) / poll.poll.as_secs_f64()).sum()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = [String; 8]> {
+        let polls =
+            self.devices.iter().flat_map(|(device, polls)| polls.iter().map(move |poll| (device, poll)));
+        polls.flat_map(move |(device, poll)| {
+            poll.requests.iter().map(move |request| {
+                [
+                    device.name.to_string(),
+                    device.unit.to_string(),
+                    every(poll.poll),
+                    request.places.to_string(),
+                    request.tags.to_string(),
+                    request.wanted.to_string(),
+                    request.places.count().to_string(),
+                    request.bytes_over(&self.line.transport).to_string(),
+                ]
+            })
+        })
+    }
+
+    fn row(&self) -> [String; 5] {
+        [
+            self.line.transport.to_string(),
+            self.devices.len().to_string(),
+            grouped(self.tags() as u64),
+            rate(self.requests_per_s()),
+            rate(self.bytes_per_s()),
+        ]
+    }
+
+    fn to_json(&self) -> Value {
+        let transport = &self.line.transport;
+        let request = |request: &penstock_adapters::modbus::RequestForecast| {
+            json!({
+                "places": request.places.to_string(),
+                "tags": request.tags,
+                "wanted": request.wanted,
+                "read": request.places.count(),
+                "bytes": request.bytes_over(transport),
+            })
+        };
+        let poll = |poll: &PollForecast| {
+            json!({
+                "every_ms": poll.poll.as_millis() as u64,
+                "tags": poll.tags,
+                "requests": poll.requests.iter().map(request).collect::<Vec<_>>(),
+            })
+        };
+        let device = |(device, polls): &(&Device, Vec<PollForecast>)| {
+            json!({
+                "source": device.name.as_str(),
+                "unit": device.unit,
+                "polls": polls.iter().map(poll).collect::<Vec<_>>(),
+            })
+        };
+        json!({
+            "line": transport.to_string(),
+            "tags": self.tags(),
+            "requests_per_s": self.requests_per_s(),
+            "bytes_per_s": self.bytes_per_s(),
+            "sources": self.devices.iter().map(device).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// `250ms`, `1s`, `1m 30s`.
+fn every(poll: Duration) -> String {
+    jiff::SignedDuration::try_from(poll).map_or_else(|_| format!("{poll:?}"), |poll| format!("{poll:#}"))
+}
+
+/// `0.25`, `12`, `1,234`.
+fn rate(per_s: f64) -> String {
+    if per_s < 10.0 { format!("{per_s:.2}") } else { grouped(per_s.round() as u64) }
+}
