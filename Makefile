@@ -47,4 +47,4 @@ fuzz: ## feed the decoders with random bytes, a minute each (nightly Rust and ca
 
 bench: ## measure what docs/performance.md claims, on this machine
 	cargo build --release --locked --package penstock --package penstock-plant
-	cargo bench --locked --package penstock-buffer --package penstock --bench '*'
+	cargo bench --locked --package penstock-adapters --package penstock-buffer --package penstock --bench '*'
