@@ -42,7 +42,9 @@ use buffer::Buffer;
 use catalog::{Catalog, Names};
 use gateway::{Gateway, MAX_SOCKET_PATH_BYTES};
 pub(crate) use log::{LogFormat, LogSettings};
-pub(crate) use modbus::{DEFAULT_CONNECT_TIMEOUT, parse_address as parse_modbus_address};
+pub(crate) use modbus::{
+    DEFAULT_CONNECT_TIMEOUT, address as modbus_address, parse_address as parse_modbus_address,
+};
 pub(crate) use mqtt::Destination;
 pub(crate) use report::Report;
 use source::{Findings, Spot, Typing};

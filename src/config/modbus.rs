@@ -44,6 +44,11 @@ pub(super) struct Context<'a> {
     pub(super) purpose: Purpose,
 }
 
+/// The `address` that stands for a way.
+pub(crate) fn address(transport: &Transport) -> String {
+    address::written(transport)
+}
+
 /// The way that an `address` stands for.
 ///
 /// # Errors
@@ -51,7 +56,9 @@ pub(super) struct Context<'a> {
 pub(crate) fn parse_address(text: &str) -> Result<Transport, String> {
     match text.parse() {
         Ok(Address::Whole(transport)) => Ok(transport),
-        Ok(Address::Tls(_)) => Err("tls:// takes certificates, which only a configuration can name".to_owned()),
+        Ok(Address::Tls(_)) => {
+            Err("tls:// takes certificates, which only a configuration can name".to_owned())
+        }
         Err(error) => Err(format!("{error}; allowed is {}", Address::ALLOWED)),
     }
 }
@@ -84,8 +91,8 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
             .record();
     }
     let mut limits = limits(table);
-    if transport.as_ref().is_some_and(Transport::is_serial) {
-        limits = limits.with_request_cost(Limits::RTU_REQUEST_COST_BYTES);
+    if let Some(transport) = &transport {
+        limits = limits.with_request_cost(transport.request_cost_bytes());
     }
     let tags = tags(table, source, &limits, context.folder, catalog);
     let transport = transport?;

@@ -206,6 +206,28 @@ fn a_probe_finds_units_and_places_and_a_configuration_that_reads_them() {
 }
 
 #[test]
+fn a_serial_line_is_probed_and_read() {
+    let plc = Plc::on_serial_line("press-1");
+    let probe =
+        ["probe", "modbus", &plc.url(), "--units", "1,2", "--places", "0-249", "--tables", "holding,coil"];
+    let found = Penstock::run(&[&probe[..], &["--pause", "0ms", "--timeout", "1s", "--json"]].concat());
+    assert_eq!(found.code(), 0, "{}", found.stderr());
+    let found: Value = serde_json::from_str(&found.stdout()).expect("JSON");
+    assert_eq!(found["address"], plc.url(), "a configuration can have it as it is");
+    assert_eq!(found["units"].as_array().map(Vec::len), Some(1), "{found}");
+    let tables = &found["units"][0]["tables"];
+    assert_eq!(tables[0]["readable"], serde_json::json!(["holding:0-199"]), "{found}");
+
+    let configuration = Configuration::of(&Site::empty().press(&plc).uplink(free_port()));
+    let read = configuration.read(&["press-1.name", "--json"]);
+    assert_eq!(read.code(), 0, "{}", read.stderr());
+    assert_eq!(records(&read)[0]["value"], "Press A");
+    let plan = configuration.check(&["--plan", "--json"]);
+    let plan: Value = serde_json::from_str(&plan.stdout()).expect("JSON");
+    assert!(plan["plan"][0]["busy"].as_f64().is_some_and(|busy| busy > 0.0), "{plan}");
+}
+
+#[test]
 fn nobody_at_an_address_is_said_with_what_to_do() {
     let found = Penstock::run(&["probe", "modbus", &format!("tcp://{}", free_port())]);
     assert_eq!(found.code(), UNAVAILABLE);
@@ -250,7 +272,7 @@ fn a_check_that_probes_tells_who_can_be_used_and_what_to_do_about_the_others() {
         );
     }
     let advice = reached(&report, "wrong-unit")["advice"].as_str().unwrap().to_owned();
-    assert!(advice.contains(&format!("penstock probe modbus tcp://{}", map.address())), "{advice}");
+    assert!(advice.contains(&format!("penstock probe modbus 'tcp://{}'", map.address())), "{advice}");
 
     let table = configuration.check(&["--probe"]);
     assert_eq!(table.code(), UNAVAILABLE);

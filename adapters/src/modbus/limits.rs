@@ -44,10 +44,6 @@ impl Limits {
     /// with 54 bytes of Ethernet, IP and TCP. It is worth 64 registers that nobody wants.
     pub const TCP_REQUEST_COST_BYTES: u32 = 12 + 9 + 2 * 54;
 
-    /// What it costs on a serial line: 8 bytes there and 5 back, and the silence behind each, which is
-    /// as long as 3.5 bytes.
-    pub const RTU_REQUEST_COST_BYTES: u32 = 8 + 5 + 7;
-
     /// At most `registers` or `bits` in a request. Tags share a request where that is cheaper.
     ///
     /// # Errors

@@ -68,6 +68,19 @@ impl Pace {
         Self { byte, silence, drained_after: silence.max(held_back) }
     }
 
+    /// The silence before a request, in bytes that could go over the wire instead; none where it is not
+    /// known how fast that is.
+    pub(super) fn silence_bytes(&self) -> Option<u32> {
+        let bytes = self.silence.as_nanos().div_ceil(self.byte.as_nanos().max(1));
+        (!self.byte.is_zero()).then(|| u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
+    /// What a request and its reply, so many bytes together, take at least; none where it is not known how
+    /// fast the wire is.
+    pub(super) fn exchange(&self, bytes: u32) -> Option<Duration> {
+        (!self.byte.is_zero()).then(|| self.silence + self.byte * bytes)
+    }
+
     /// What so many bytes take on the wire.
     fn on_wire(&self, bytes: usize) -> Duration {
         self.byte * u32::try_from(bytes).unwrap_or(u32::MAX)

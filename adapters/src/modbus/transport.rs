@@ -72,15 +72,6 @@ impl Transport {
     pub fn is_serial(&self) -> bool {
         matches!(self.framing(), Framing::Rtu(_))
     }
-
-    /// What it adds to a PDU: over TCP the header (Messaging on TCP/IP V1.0b, section 3.1.3), on a serial line
-    /// the unit id and the checksum (Serial Line V1.02, section 2.5.1).
-    pub(super) const fn frame_bytes(&self) -> u32 {
-        match self {
-            Self::Tcp(_) | Self::Tls(_) => 7,
-            Self::RtuOverTcp { .. } | Self::Serial(_) => 3,
-        }
-    }
 }
 
 impl fmt::Display for Transport {

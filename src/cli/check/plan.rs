@@ -1,16 +1,16 @@
 //! What polling will ask of the devices and what that costs: for `penstock check --plan`.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use penstock_adapters::modbus::{Device, Line, PollForecast};
 use serde_json::{Value, json};
 
 use super::super::print;
+use crate::config;
 use crate::exit::Exit;
 use crate::terminal::{Align, Table, grouped};
 
-const REQUESTS: [(&str, Align); 8] = [
+const REQUESTS: [(&str, Align); 9] = [
     ("SOURCE", Align::Left),
     ("UNIT", Align::Right),
     ("EVERY", Align::Left),
@@ -19,14 +19,19 @@ const REQUESTS: [(&str, Align); 8] = [
     ("WANTED", Align::Right),
     ("READ", Align::Right),
     ("BYTES", Align::Right),
+    ("ON LINE", Align::Right),
 ];
-const LINES: [(&str, Align); 5] = [
+const LINES: [(&str, Align); 6] = [
     ("LINE", Align::Left),
     ("SOURCES", Align::Right),
     ("TAGS", Align::Right),
     ("REQUESTS/S", Align::Right),
     ("BYTES/S", Align::Right),
+    ("BUSY", Align::Right),
 ];
+
+/// A serial line that is busier has little time left for devices that think before they reply.
+const HEAVY: f64 = 0.7;
 
 /// A line with what is asked on it.
 struct Load<'c> {
@@ -45,14 +50,18 @@ pub(super) fn print(lines: &[Line]) -> Result<(), Exit> {
     }
     requests.flush().map_err(|error| print::broken(&error))?;
     drop(requests);
-    writeln!(io::stdout()).map_err(|error| print::broken(&error))?;
+    print::line("")?;
     let mut table = Table::stdout(&LINES);
     for load in &loads {
         table.row(load.row()).map_err(|error| print::broken(&error))?;
     }
     table.flush().map_err(|error| print::broken(&error))?;
     drop(table);
-    writeln!(io::stdout()).map_err(|error| print::broken(&error))
+    print::line("")?;
+    for load in &loads {
+        load.warn()?;
+    }
+    Ok(())
 }
 
 /// The plan for programs.
@@ -85,7 +94,18 @@ impl<'c> Load<'c> {
         self.polls().map(|poll| f64::from(bytes(poll)) / poll.poll.as_secs_f64()).sum()
     }
 
-    fn rows(&self) -> impl Iterator<Item = [String; 8]> {
+    /// The part of its time that a serial line is busy at least: with bytes and the silence between them.
+    fn busy(&self) -> Option<f64> {
+        let mut part = 0.0;
+        for poll in self.polls() {
+            for request in &poll.requests {
+                part += request.time_on(&self.line.transport)?.as_secs_f64() / poll.poll.as_secs_f64();
+            }
+        }
+        Some(part)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = [String; 9]> {
         let polls =
             self.devices.iter().flat_map(|(device, polls)| polls.iter().map(move |poll| (device, poll)));
         polls.flat_map(move |(device, poll)| {
@@ -99,18 +119,33 @@ impl<'c> Load<'c> {
                     request.wanted.to_string(),
                     request.places.count().to_string(),
                     request.bytes_over(&self.line.transport).to_string(),
+                    request.time_on(&self.line.transport).map_or_else(unknown, milliseconds),
                 ]
             })
         })
     }
 
-    fn row(&self) -> [String; 5] {
+    /// Says so when the line cannot do what is asked of it.
+    fn warn(&self) -> Result<(), Exit> {
+        let Some(busy) = self.busy().filter(|busy| *busy > HEAVY) else { return Ok(()) };
+        let line = config::modbus_address(&self.line.transport);
+        let what = if busy > 1.0 {
+            "cannot keep up, and polls will be skipped"
+        } else {
+            "has little time left for slow replies"
+        };
+        let advice = "poll less often, read less, or use a higher baud rate";
+        print::line(&format!("{line} {what}: {advice}\n"))
+    }
+
+    fn row(&self) -> [String; 6] {
         [
-            self.line.transport.to_string(),
+            config::modbus_address(&self.line.transport),
             self.devices.len().to_string(),
             grouped(self.tags() as u64),
             rate(self.requests_per_s()),
             rate(self.bytes_per_s()),
+            self.busy().map_or_else(unknown, |part| format!("{:.0} %", part * 100.0)),
         ]
     }
 
@@ -123,6 +158,7 @@ impl<'c> Load<'c> {
                 "wanted": request.wanted,
                 "read": request.places.count(),
                 "bytes": request.bytes_over(transport),
+                "line_us": request.time_on(transport).map(|time| time.as_micros() as u64),
             })
         };
         let poll = |poll: &PollForecast| {
@@ -140,13 +176,23 @@ impl<'c> Load<'c> {
             })
         };
         json!({
-            "line": transport.to_string(),
+            "line": config::modbus_address(transport),
             "tags": self.tags(),
             "requests_per_s": self.requests_per_s(),
             "bytes_per_s": self.bytes_per_s(),
+            "busy": self.busy(),
             "sources": self.devices.iter().map(device).collect::<Vec<_>>(),
         })
     }
+}
+
+fn unknown() -> String {
+    "–".to_owned()
+}
+
+/// `12.3 ms`.
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
 /// `250ms`, `1s`, `1m 30s`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::asked::{Asked, narrowed};
 use super::super::{install_cryptography, print, runtime};
-use crate::config::{Config, Destination};
+use crate::config::{self, Config, Destination};
 use crate::exit::Exit;
 use crate::terminal::{Align, Style, Table, counted};
 
@@ -165,7 +165,7 @@ impl Reached {
         Self {
             kind: "modbus",
             name: device.name.to_string(),
-            address: format!("{transport} unit {}", device.unit),
+            address: format!("{} unit {}", config::modbus_address(transport), device.unit),
             reached,
             answers: None,
             lets_in: None,
@@ -191,7 +191,7 @@ impl Reached {
         self.reason = Some(detail.unwrap_or_else(|| cause.to_string()));
         self.advice = Some(match cause {
             Cause::Timeout | Cause::ModbusException(_) => {
-                format!("Is the unit id {unit} right? `penstock probe modbus {transport}` finds those that answer.")
+                format!("Is the unit id {unit} right? `penstock probe modbus '{}'` finds those that answer.", config::modbus_address(transport))
             }
             Cause::Malformed => "Is the port right? What answers there does not speak Modbus as it should.".to_owned(),
             _ if self.reached => "It hangs up. Some devices only let in addresses that they know.".to_owned(),

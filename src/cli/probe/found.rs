@@ -6,6 +6,7 @@ use penstock_adapters::modbus::{Cell, Found, FoundTable, FoundUnit, Places, Tran
 use serde_json::{Value, json};
 
 use super::super::print;
+use crate::config;
 use crate::exit::Exit;
 use crate::terminal::{Align, Table, counted, grouped};
 
@@ -60,7 +61,7 @@ pub(super) fn to_json(address: &Transport, found: &Found) -> Value {
         })
     };
     json!({
-        "address": address.to_string(),
+        "address": config::modbus_address(address),
         "any_unit": found.any_unit,
         "units": found.units.iter().map(unit).collect::<Vec<_>>(),
         "cut_short": found.cut_short,
@@ -69,7 +70,8 @@ pub(super) fn to_json(address: &Transport, found: &Found) -> Value {
 }
 
 /// A device for each unit, with each place as a tag: to be renamed, retyped and thinned out by the manual.
-pub(super) fn to_toml(address: &Transport, found: &Found) -> String {
+pub(super) fn to_toml(transport: &Transport, found: &Found) -> String {
+    let address = config::modbus_address(transport);
     let mut text = String::new();
     for note in notes(found) {
         writeln!(text, "# {note}").expect("a String takes every write");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use penstock_adapters::modbus::{DEFAULT_PORT, DEFAULT_TLS_PORT, Host, Parity, SerialPort, Stop, Transport};
 
 use crate::config::endpoint::Endpoint;
-use crate::config::setting::{Scalar, Setting, Text};
+use crate::config::setting::{Ordered, Scalar, Setting, Text};
 
 /// A device that needs longer between two requests is no device for polling.
 const LONGEST_TURNAROUND: Duration = Duration::from_secs(10);
@@ -47,6 +47,38 @@ impl FromStr for Address {
     }
 }
 
+/// What stands in `address` for a transport, with the settings that are not the default.
+pub(super) fn written(transport: &Transport) -> String {
+    let mut settings: Vec<(&str, String)> = Vec::new();
+    let turnaround = match transport {
+        Transport::Tcp(_) | Transport::Tls(_) => Duration::ZERO,
+        Transport::RtuOverTcp { turnaround, .. } => *turnaround,
+        Transport::Serial(port) => {
+            if port.baud != SerialPort::DEFAULT_BAUD {
+                settings.push(("baud", port.baud.to_string()));
+            }
+            match port.parity {
+                Parity::Even => {}
+                Parity::Odd => settings.push(("parity", "odd".to_owned())),
+                Parity::None => settings.push(("parity", "none".to_owned())),
+            }
+            if port.stop != default_stop(port.parity) {
+                settings.push(("stop", if port.stop == Stop::Two { "2" } else { "1" }.to_owned()));
+            }
+            port.turnaround
+        }
+    };
+    if !turnaround.is_zero() {
+        settings.push(("turnaround", turnaround.show()));
+    }
+    let mut text = transport.to_string();
+    for (index, (name, value)) in settings.into_iter().enumerate() {
+        let separator = if index == 0 { '?' } else { '&' };
+        text.push_str(&format!("{separator}{name}={value}"));
+    }
+    text
+}
+
 fn host(place: &str, default_port: Option<u16>) -> Result<Host, String> {
     let Endpoint { host, port } = place.parse()?;
     let port = port.or(default_port).ok_or("it has no port, and converters have none in common")?;
@@ -73,12 +105,15 @@ fn serial(path: &str, settings: &mut Settings<'_>) -> Result<SerialPort, String>
         Some("1") => Stop::One,
         Some("2") => Stop::Two,
         Some(text) => return Err(format!("stop={text} is neither 1 nor 2")),
-        // As the standard has it (section 2.5.1): every byte has eleven bits. A device that sends one
-        // stop bit is understood, and understands two.
-        None if parity == Parity::None => Stop::Two,
-        None => Stop::One,
+        None => default_stop(parity),
     };
     Ok(SerialPort { path: path.into(), baud, parity, stop, turnaround: settings.turnaround()? })
+}
+
+/// As the standard has it (section 2.5.1): every byte has eleven bits. A device that sends one stop bit is
+/// understood, and understands two.
+fn default_stop(parity: Parity) -> Stop {
+    if parity == Parity::None { Stop::Two } else { Stop::One }
 }
 
 /// What stands behind the question mark.
@@ -110,6 +145,33 @@ impl<'t> Settings<'t> {
         match self.0.first() {
             None => Ok(()),
             Some((name, _)) => Err(format!("{scheme}:// has no setting {name:?}, or has it twice")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, written};
+
+    #[test]
+    fn an_address_reads_back_what_it_displays() {
+        for (text, shown) in [
+            ("tcp://plc-7", "tcp://plc-7:502"),
+            ("tcp://[fd00::1]:1502", "tcp://[fd00::1]:1502"),
+            ("rtu+tcp://10.0.0.1:4001?turnaround=50ms", "rtu+tcp://10.0.0.1:4001?turnaround=50ms"),
+            ("rtu:///dev/ttyUSB0", "rtu:///dev/ttyUSB0"),
+            ("rtu:///dev/ttyUSB0?baud=19200&parity=even&stop=1", "rtu:///dev/ttyUSB0"),
+            ("rtu:///dev/ttyS0?parity=none", "rtu:///dev/ttyS0?parity=none"),
+            (
+                "rtu:///dev/ttyS0?turnaround=1s&stop=1&parity=none&baud=9600",
+                "rtu:///dev/ttyS0?baud=9600&parity=none&stop=1&turnaround=1s",
+            ),
+            ("rtu:///dev/ttyS0?stop=2&parity=odd", "rtu:///dev/ttyS0?parity=odd&stop=2"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            let Address::Whole(transport) = &address else { panic!("{text}") };
+            assert_eq!(written(transport), shown);
+            assert_eq!(shown.parse(), Ok(address));
         }
     }
 }
