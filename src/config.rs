@@ -12,11 +12,14 @@ mod asset;
 mod buffer;
 mod catalog;
 mod cells;
+mod credentials;
 mod endpoint;
 mod gateway;
 mod log;
 mod modbus;
 mod mqtt;
+mod opcua_server;
+mod opcua_tag;
 mod report;
 mod secret;
 mod setting;
@@ -35,6 +38,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use penstock_adapters::modbus::Line;
+use penstock_adapters::opcua::Server;
 use penstock_events::normalizer::Plan;
 use toml::de::DeTable;
 
@@ -75,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) plan: Plan,
     /// The Modbus devices to poll, by the line that they are on.
     pub(crate) modbus: Vec<Line>,
+    /// The OPC UA servers to read.
+    pub(crate) opcua: Vec<Server>,
     /// How the buffer is opened.
     pub(crate) buffer: penstock_buffer::Options,
     /// The brokers to deliver to.
@@ -175,20 +181,20 @@ fn read(spot: Spot, folder: &Path, purpose: Purpose) -> Option<Config> {
     Table::read(document.get_ref(), spot, |root| read_root(root, folder, purpose))
 }
 
-/// The tables that a configuration cannot be without: what each is for, and an example.
-const INDISPENSABLE: [(&str, &str, &str); 3] = [
+/// The tables of which a configuration cannot be without at least one: what they are for, and an example.
+const INDISPENSABLE: [(&[&str], &str, &str); 3] = [
     (
-        "gateway",
+        &["gateway"],
         "[gateway] with the gateway's name and its site",
         "gateway = { id = \"edge-01\", site = \"plant-7\" }",
     ),
     (
-        "modbus",
-        "at least one device to read, each under [[modbus]]",
+        &["modbus", "opcua"],
+        "at least one device to read, each under [[modbus]] or [[opcua]]",
         "modbus = [{ name = \"press-1\", address = \"tcp://192.168.10.21\", tags_file = \"press-1.csv\" }]",
     ),
     (
-        "mqtt",
+        &["mqtt"],
         "at least one broker to deliver to, each under [[mqtt]]",
         "mqtt = [{ name = \"enterprise\", url = \"mqtts://broker.example.com\" }]",
     ),
@@ -203,6 +209,10 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let modbus =
         root.tables("modbus", "[[modbus]]", |device| modbus::read(device, &device_context, &mut catalog));
     let modbus = modbus::lines(modbus);
+    let server_context = opcua_server::Context { folder, purpose };
+    let opcua = root.tables("opcua", "[[opcua]]", |server| {
+        opcua_server::read(server, &server_context, &mut catalog)
+    });
     let mut assets = Names::of("asset");
     let gateway_id = gateway.as_ref().and_then(|gateway| gateway.id.as_ref());
     root.each("asset", "[[asset]]", |asset| asset::read(asset, gateway_id, &mut assets, &mut catalog));
@@ -225,6 +235,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
         buffer: buffer.into_options(origin.gateway.clone(), start),
         plan: Plan { origin, sources, tags },
         modbus,
+        opcua,
         mqtt,
         shutdown_grace: gateway.shutdown_grace,
         control_socket,
@@ -251,7 +262,8 @@ fn control_socket(root: &Table<'_>, gateway: &Gateway, buffer: &Buffer, folder: 
 }
 
 fn report_missing_tables(root: &Table<'_>) {
-    for (name, allowed, example) in INDISPENSABLE.into_iter().filter(|(name, ..)| root.is_bare(&[name])) {
+    for (names, allowed, example) in INDISPENSABLE.into_iter().filter(|(names, ..)| root.is_bare(names)) {
+        let name = names[0];
         root.spot()
             .renamed(name.to_owned())
             .error(format!("`{name}` is missing"))

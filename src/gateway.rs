@@ -51,9 +51,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the buffer cannot be opened, its state cannot be restored, or it fails while running.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    let Config { plan, modbus, buffer, mqtt, shutdown_grace, control_socket, warnings, .. } = config;
+    let Config { plan, modbus, opcua, buffer, mqtt, shutdown_grace, control_socket, warnings, .. } = config;
     for warning in warnings.problems() {
         warn!(at = %warning.path, "{}", warning.message);
+    }
+    for server in &opcua {
+        warn!(source = %server.name, "OPC UA servers are not read yet");
     }
     let mut signals = Signals::listen()?;
     let started = started(&plan.origin.gateway);

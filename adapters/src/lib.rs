@@ -6,5 +6,6 @@
 
 mod clock;
 pub mod modbus;
+pub mod opcua;
 
 pub use clock::Clock;

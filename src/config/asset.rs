@@ -108,7 +108,7 @@ fn report_unreachable(field: &Field<'_>, value: i64, meaning: Option<Meaning>) {
     let (lowest, highest) = match meaning {
         Some(Meaning::Switch) => (0, 1),
         Some(Meaning::Whole { lowest, highest }) => (lowest, highest),
-        Some(Meaning::Measured) | None => return,
+        Some(Meaning::Measured | Meaning::Told) | None => return,
     };
     if value < lowest || u64::try_from(value).is_ok_and(|value| value > highest) {
         field
@@ -149,7 +149,7 @@ fn read_counter(table: &Table<'_>, output: Output, asset: Option<&AssetPath>, ca
                 .record();
             u64::MAX
         }
-        None => u64::MAX,
+        Some(Meaning::Told) | None => u64::MAX,
     };
     let highest = table.key("highest", "9999").or_in(range, 1..=range);
     let max_step = table.key("max_step", "1000").or_in((highest / DEFAULT_STEP_DIVISOR).max(1), 1..=highest);

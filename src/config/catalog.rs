@@ -31,6 +31,8 @@ pub(super) enum Meaning {
     },
     /// Anything else: measured, or text.
     Measured,
+    /// Whatever the source says that it is, which shows when it is read.
+    Told,
 }
 
 /// A tag that was declared.

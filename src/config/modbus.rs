@@ -203,7 +203,7 @@ fn tags(
     let mut tags = table.tables("tags", example, |tag| tag::read(tag, source, limits, catalog));
     let list_field = table.key("tags_file", "press-1.csv");
     if let Some(list) = list_field.optional::<std::path::PathBuf>() {
-        let read = tag_list::read(&folder.join(list), list_field.spot(), |row| {
+        let read = tag_list::read(&folder.join(list), list_field.spot(), &tag::LIST, |row| {
             tags.extend(tag::read(row, source, limits, catalog));
         });
         if let Err(Incomplete) = read {

@@ -14,7 +14,7 @@ use penstock_uplink::mqtt::{
 
 use super::Purpose;
 use super::catalog::Names;
-use super::secret;
+use super::credentials::{self, Login};
 use super::setting::Text;
 use super::source::Spot;
 use super::table::Table;
@@ -111,29 +111,8 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, names: &mut Names) 
 }
 
 fn credentials(table: &Table<'_>, context: &Context<'_>) -> Option<Credentials> {
-    let username_field = table.key("username", "edge-01");
-    let username = username_field.optional::<String>();
-    let password_field = table.key("password", "");
-    if password_field.is_text() {
-        password_field
-            .spot()
-            .error("a password must not stand in the configuration")
-            .allowed(secret::ALLOWED)
-            .example(secret::EXAMPLE)
-            .record();
-        return None;
-    }
-    let password = table
-        .table("password", secret::EXAMPLE, |place| secret::read(place, context.folder, context.purpose));
-    if password.is_some() && !username_field.is_present() {
-        password_field
-            .spot()
-            .error("a `password` without a `username`")
-            .allowed("both, or neither")
-            .example("username = \"edge-01\"")
-            .record();
-    }
-    Some(Credentials { username: username?, password: password.flatten().unwrap_or_default() })
+    let Login { username, password } = credentials::login(table, context.folder, context.purpose)?;
+    Some(Credentials { username, password })
 }
 
 fn tls(table: &Table<'_>, folder: &Path) -> TlsFiles {

@@ -130,7 +130,7 @@ macro_rules! integer_settings {
     )*};
 }
 
-integer_settings!(u8, u16, u64, usize);
+integer_settings!(u8, u16, u32, u64, usize);
 
 /// A kind of value that is text and checks itself.
 pub(super) trait Text: FromStr<Err: Display> {

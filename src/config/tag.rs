@@ -13,6 +13,7 @@ use super::modbus;
 use super::setting::Text;
 use super::source::{Spot, Typing};
 use super::table::Table;
+use super::tag_list::Columns;
 use super::telemetry;
 
 /// The columns that a tag list may have: every key of [`read`].
@@ -37,7 +38,10 @@ pub(super) const COLUMNS: [&str; 18] = [
     "heartbeat",
 ];
 /// The columns that a tag list must have.
-pub(super) const REQUIRED_COLUMNS: [&str; 3] = ["name", "at", "type"];
+const REQUIRED_COLUMNS: [&str; 3] = ["name", "at", "type"];
+/// What a list of Modbus tags looks like.
+pub(super) const LIST: Columns =
+    Columns { known: &COLUMNS, required: &REQUIRED_COLUMNS, example: "name,at,type,order,scale,unit" };
 
 impl Text for Address {
     const ALLOWED: &'static str = "coil:N, discrete:N, input:N or holding:N, N from 0, or the classic 00001, 10001, \

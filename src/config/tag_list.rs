@@ -11,10 +11,19 @@ use toml::de::{DeTable, DeValue};
 use super::cells::{BYTE_ORDER_MARK, Cell, rows, separator};
 use super::source::{Spot, Typing};
 use super::table::{Table, nearest};
-use super::tag::{COLUMNS, REQUIRED_COLUMNS};
 
 /// The largest list that is read: some 100,000 tags; more is a wrong file.
 const MAX_LIST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The columns of a kind of list.
+pub(super) struct Columns {
+    /// Those that it may have: every key of its schema.
+    pub(super) known: &'static [&'static str],
+    /// Those that it must have.
+    pub(super) required: &'static [&'static str],
+    /// A header that would be right.
+    pub(super) example: &'static str,
+}
 
 /// Some rows of the list could not be read at all.
 pub(super) struct Incomplete;
@@ -26,6 +35,7 @@ pub(super) struct Incomplete;
 pub(super) fn read(
     path: &Path,
     named_at: &Spot,
+    expected: &Columns,
     mut schema: impl FnMut(&Table<'_>),
 ) -> Result<(), Incomplete> {
     let text = text_of(path, named_at)?;
@@ -42,7 +52,7 @@ pub(super) fn read(
             Incomplete
         })?
         .into_iter();
-    let columns = columns(&rows.next().unwrap_or_default(), &list)?;
+    let columns = columns(&rows.next().unwrap_or_default(), &list, expected)?;
     let mut result = Ok(());
     let rows = rows.filter(|row| row.iter().any(|cell| !cell.text.trim().is_empty()));
     for (index, row) in rows.enumerate() {
@@ -83,34 +93,38 @@ fn text_of(path: &Path, named_at: &Spot) -> Result<String, Incomplete> {
 }
 
 /// The known column that each cell of the header names; none for one that has been reported.
-fn columns(header: &[Cell], list: &Spot) -> Result<Vec<Option<&'static str>>, Incomplete> {
+fn columns(
+    header: &[Cell],
+    list: &Spot,
+    expected: &Columns,
+) -> Result<Vec<Option<&'static str>>, Incomplete> {
     let mut columns = Vec::with_capacity(header.len());
     let mut all_there = Ok(());
     for cell in header {
         let name = cell.text.trim_matches([' ', BYTE_ORDER_MARK]);
-        let known = COLUMNS.into_iter().find(|column| *column == name);
+        let known = expected.known.iter().copied().find(|column| *column == name);
         let problem = match known {
             Some(column) if columns.contains(&Some(column)) => {
                 Some(format!("the column `{column}` is there twice"))
             }
             Some(_) => None,
-            None => Some(match nearest(name, COLUMNS.into_iter()) {
+            None => Some(match nearest(name, expected.known.iter().copied()) {
                 Some(column) => format!("unknown column `{name}`; did you mean `{column}`?"),
                 None => format!("unknown column `{name}`"),
             }),
         };
         columns.push(known.filter(|_| problem.is_none()));
         if let Some(problem) = problem {
-            list.narrowed(cell.span.clone()).error(problem).allowed(COLUMNS.join(", ")).record();
+            list.narrowed(cell.span.clone()).error(problem).allowed(expected.known.join(", ")).record();
         }
     }
-    for missing in REQUIRED_COLUMNS.into_iter().filter(|column| !columns.contains(&Some(column))) {
+    for missing in expected.required.iter().filter(|column| !columns.contains(&Some(**column))) {
         let header =
             header.first().zip(header.last()).map_or(0..0, |(first, last)| first.span.start..last.span.end);
         list.narrowed(header)
             .error(format!("the column `{missing}` is missing"))
-            .allowed(format!("a first row that names the columns: {}", COLUMNS.join(", ")))
-            .example("name,at,type,order,scale,unit")
+            .allowed(format!("a first row that names the columns: {}", expected.known.join(", ")))
+            .example(expected.example)
             .record();
         all_there = Err(Incomplete);
     }

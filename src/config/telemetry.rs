@@ -99,7 +99,8 @@ fn pace(table: &Table<'_>, deadband: Deadband) -> Pace {
     Pace { deadband, min_interval, heartbeat }
 }
 
-fn deadband(table: &Table<'_>) -> Deadband {
+/// Reads a deadband: absolute, in percent, or none.
+pub(super) fn deadband(table: &Table<'_>) -> Deadband {
     let absolute = table.key("absolute", "0.5").optional_in(0.0..=LARGEST_DEADBAND);
     let percent = table.key("percent", "2").optional_in(0.0..=100.0);
     if absolute.is_some() && percent.is_some() {

@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod lines;
 mod meaning;
+mod opcua;
 mod problems;
 mod rendered;
 mod secrets;

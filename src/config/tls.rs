@@ -18,9 +18,15 @@ pub(super) struct ClientFiles {
 pub(super) fn read(table: &Table<'_>, folder: &Path) -> ClientFiles {
     let file = |field: &Field<'_>| field.optional::<PathBuf>().map(|path| folder.join(path));
     let ca = file(&table.key("ca_file", "/etc/penstock/ca.pem"));
+    ClientFiles { ca, identity: identity(table, folder) }
+}
+
+/// Reads the files' names of a certificate and its key, which go together.
+pub(super) fn identity(table: &Table<'_>, folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    let file = |field: &Field<'_>| field.optional::<PathBuf>().map(|path| folder.join(path));
     let certificate_field = table.key("certificate_file", "/etc/penstock/edge-01.pem");
     let key_field = table.key("key_file", "/etc/penstock/edge-01.key");
-    let identity = match (file(&certificate_field), file(&key_field)) {
+    match (file(&certificate_field), file(&key_field)) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (certificate, _) => {
@@ -32,8 +38,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path) -> ClientFiles {
                 .record();
             None
         }
-    };
-    ClientFiles { ca, identity }
+    }
 }
 
 /// Whether the service may have this file, and who checks has not.

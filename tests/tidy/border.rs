@@ -26,6 +26,7 @@ const CONFINED: [(&str, &[&str]); 14] = [
     ("clap", &["src/cli", "src/main.rs", "plant/src/"]),
     ("crc32c", &["buffer/src/"]),
     ("csv", &["src/config"]),
+    ("opcua", &["adapters/src/opcua", "plant/"]),
     ("rumqttc", &["uplink/src/mqtt", "plant/"]),
     ("sled", &["buffer/src/"]),
     ("tokio_modbus", &["adapters/src/modbus", "plant/"]),
@@ -38,7 +39,7 @@ const CONFINED: [(&str, &[&str]); 14] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 15] = [
+const PURE: [&str; 17] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
@@ -51,6 +52,8 @@ const PURE: [&str; 15] = [
     "adapters/src/modbus/rtu/frame",
     "adapters/src/modbus/schedule",
     "adapters/src/modbus/suspicion",
+    "adapters/src/opcua/node",
+    "adapters/src/opcua/security",
     "buffer/src/block",
     "buffer/src/record",
     "uplink/src/mqtt/topic",

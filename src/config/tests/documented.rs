@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::Plant;
+use crate::config::opcua_tag::LIST;
 use crate::config::source::{Findings, Typing};
 use crate::config::tag::COLUMNS;
 use crate::config::{Config, Purpose, load, read};
@@ -32,7 +33,10 @@ fn it_loads_without_an_error() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     let config = load(&path, Purpose::Check).unwrap_or_else(|report| panic!("{report}"));
     assert!(
-        config.warnings.to_string().ends_with("config.toml is in order: 1 source with 5 tags, 1 destination")
+        config
+            .warnings
+            .to_string()
+            .ends_with("config.toml is in order: 2 sources with 7 tags, 1 destination")
     );
 }
 
@@ -66,15 +70,29 @@ fn it_mentions_every_key_that_a_schema_knows() {
     }
 }
 
+/// The columns of a tag list that the schema of `[[kind]]` asks for.
+fn columns_asked(kind: &str, place: &str, list: &str) -> BTreeSet<String> {
+    let findings = Rc::new(Findings::default());
+    let plant = Plant::with("").and("tags.csv", list);
+    let text = format!("[[{kind}]]\nname = \"a\"\n{place}\ntags_file = \"tags.csv\"\n");
+    let spot = findings.open("config.toml".to_owned(), text, Typing::Toml);
+    drop(read(spot, plant.folder.path(), Purpose::Check));
+    let prefix = format!("{kind}.tags_file.");
+    findings.known_keys().iter().filter_map(|path| path.strip_prefix(&prefix)).map(str::to_owned).collect()
+}
+
 #[test]
 fn a_tag_list_has_exactly_the_columns_that_the_schema_of_a_tag_knows() {
-    let findings = Rc::new(Findings::default());
-    let plant = Plant::with("").and("tags.csv", "name,at,type,asset\na,holding:1,u16,area/machine\n");
-    let text = "[[modbus]]\nname = \"a\"\naddress = \"tcp://127.0.0.1\"\ntags_file = \"tags.csv\"\n";
-    let spot = findings.open("config.toml".to_owned(), text.to_owned(), Typing::Toml);
-    drop(read(spot, plant.folder.path(), Purpose::Check));
-    let known = findings.known_keys();
-    let asked: BTreeSet<&str> =
-        known.iter().filter_map(|path| path.strip_prefix("modbus.tags_file.")).collect();
-    assert_eq!(asked, BTreeSet::from(COLUMNS));
+    let modbus = columns_asked(
+        "modbus",
+        "address = \"tcp://127.0.0.1\"",
+        "name,at,type,asset\na,holding:1,u16,area/machine\n",
+    );
+    assert_eq!(modbus, COLUMNS.map(str::to_owned).into());
+    let opcua = columns_asked(
+        "opcua",
+        "endpoint = \"opc.tcp://127.0.0.1\"\nsecurity = \"None\"",
+        "name,node,asset\na,i=1,area/machine\n",
+    );
+    assert_eq!(opcua, LIST.known.iter().map(|column| (*column).to_owned()).collect());
 }
