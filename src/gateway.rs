@@ -7,21 +7,19 @@
 //! It stops in the order of the flow: adapters stop, ingest drains, the buffer commits, and the
 //! forwarders get the rest of the grace period.
 
+mod adapters;
 mod destination;
 mod shutdown;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use penstock_adapters::Clock;
-use penstock_adapters::modbus::{self, Device, DeviceStatus, Line, Wiring};
 use penstock_buffer::{Buffer, OpenError, Options};
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
-use penstock_events::{AssetPath, Event, Fact, GatewayId, Observation, Quality, Timestamp};
+use penstock_events::{AssetPath, Event, Fact, GatewayId, Quality, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,9 +53,6 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     for warning in warnings.problems() {
         warn!(at = %warning.path, "{}", warning.message);
     }
-    for server in &opcua {
-        warn!(source = %server.name, "OPC UA servers are not read yet");
-    }
     let mut signals = Signals::listen()?;
     let started = started(&plan.origin.gateway);
     info!(version = env!("CARGO_PKG_VERSION"), gateway = %plan.origin.gateway, site = %plan.origin.site, "penstock starts");
@@ -69,7 +64,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let tokens = Tokens::default();
     let pulse = Pulse::default();
 
-    let (adapters, sources) = start_adapters(modbus, &observed, &tokens.adapters);
+    let (adapters, sources) = adapters::start(modbus, opcua, &observed, &tokens.adapters);
     let vitals = Vitals { buffer: buffer.clone(), observations: observed.downgrade(), ingest: pulse.clone() };
     // The adapters hold the only senders left: ingest ends when they have.
     drop(observed);
@@ -113,36 +108,6 @@ async fn open(options: Options) -> Result<Buffer, OpenError> {
             opened => return opened,
         }
     }
-}
-
-fn start_adapters(
-    lines: Vec<Line>,
-    observations: &mpsc::Sender<Observation>,
-    stop: &CancellationToken,
-) -> (Stage, Vec<watch::Receiver<DeviceStatus>>) {
-    let clock = Clock::system();
-    let mut stage = Stage::default();
-    let mut views = BTreeMap::new();
-    for line in lines {
-        let open = |device: &Arc<Device>| {
-            let (status, view) = watch::channel(DeviceStatus::starting(device.name.clone(), clock.now()));
-            views.insert(device.source, view);
-            status
-        };
-        let statuses = line.devices.iter().map(open).collect();
-        let wiring =
-            Wiring { observations: observations.clone(), statuses, clock: clock.clone(), stop: stop.clone() };
-        let line = Arc::new(line);
-        stage.spawn_restarting(format!("modbus {}", line.transport), move || {
-            let poll = modbus::poll(Arc::clone(&line), wiring.clone());
-            async move {
-                poll.await;
-                Ok(())
-            }
-        });
-    }
-    // In the order of the configuration, in which sources are numbered.
-    (stage, views.into_values().collect())
 }
 
 fn start_destinations(

@@ -10,7 +10,8 @@ use crate::config::{LogFormat, LogSettings};
 
 /// What a library notices comes back as an error, and is logged once, with its device, its destination or its
 /// file: its own line would say the same again without them.
-const LIBRARIES: &str = "rumqttc=off,sled=off,tokio_modbus=off";
+const LIBRARIES: &str =
+    "opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_types=off,rumqttc=off,sled=off,tokio_modbus=off";
 
 /// Starts logging. `RUST_LOG` overrides the configured level.
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use penstock_adapters::modbus::{self, DeviceStatus};
+use penstock_adapters::opcua::{ServerLink, ServerStatus};
 use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus, Replay};
 use penstock_events::cloudevent::Origin;
 use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
@@ -17,8 +18,24 @@ pub(crate) struct Observer {
     origin: Origin,
     started: Timestamp,
     buffer: Buffer,
-    sources: Vec<watch::Receiver<DeviceStatus>>,
+    sources: Vec<SourceView>,
     destinations: Vec<DestinationView>,
+}
+
+/// Where the state of a source is seen.
+#[derive(Clone)]
+pub(crate) enum SourceView {
+    /// A Modbus device.
+    Modbus(watch::Receiver<DeviceStatus>),
+    /// An OPC UA server.
+    OpcUa(watch::Receiver<ServerStatus>),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SourceStatus {
+    Modbus(DeviceStatus),
+    OpcUa(ServerStatus),
 }
 
 /// Where the state of a destination's connection is seen; none before its first start.
@@ -40,7 +57,7 @@ pub(crate) struct Report {
     started: Timestamp,
     #[serde(serialize_with = "as_text")]
     now: Timestamp,
-    sources: Vec<DeviceStatus>,
+    sources: Vec<SourceStatus>,
     buffer: BufferReport,
     lanes: Vec<LaneReport>,
     destinations: Vec<DestinationReport>,
@@ -80,7 +97,7 @@ impl Observer {
     pub(crate) fn new(
         origin: Origin,
         buffer: Buffer,
-        sources: Vec<watch::Receiver<DeviceStatus>>,
+        sources: Vec<SourceView>,
         destinations: Vec<DestinationView>,
     ) -> Self {
         Self { origin, started: Timestamp::from(SystemTime::now()), buffer, sources, destinations }
@@ -123,10 +140,19 @@ impl Observer {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started,
             now: Timestamp::from(SystemTime::now()),
-            sources: self.sources.iter().map(|source| source.borrow().clone()).collect(),
+            sources: self.sources.iter().map(SourceView::status).collect(),
             lanes: Lane::ALL.map(|lane| LaneReport { lane, status: buffer.lanes[lane] }).into(),
             destinations: self.destinations.iter().map(destination).collect(),
             buffer: BufferReport { condition: buffer.condition, shed_events: buffer.shed_events },
+        }
+    }
+}
+
+impl SourceView {
+    fn status(&self) -> SourceStatus {
+        match self {
+            Self::Modbus(view) => SourceStatus::Modbus(view.borrow().clone()),
+            Self::OpcUa(view) => SourceStatus::OpcUa(view.borrow().clone()),
         }
     }
 }
@@ -143,7 +169,10 @@ impl fmt::Display for Report {
         writeln!(f, "gateway {gateway} at {site}, penstock {version}, up {}", self.age(*started))?;
         writeln!(f, "\nsources")?;
         for source in &self.sources {
-            self.write_source(f, source)?;
+            match source {
+                SourceStatus::Modbus(device) => self.write_device(f, device)?,
+                SourceStatus::OpcUa(server) => self.write_server(f, server)?,
+            }
         }
         writeln!(f, "\nbuffer      {}", self.buffer.in_words())?;
         for LaneReport { lane, status } in &self.lanes {
@@ -161,8 +190,8 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn write_source(&self, f: &mut fmt::Formatter<'_>, source: &DeviceStatus) -> fmt::Result {
-        let DeviceStatus { name, link, since, polls, failed, skipped, bad_tags, .. } = source;
+    fn write_device(&self, f: &mut fmt::Formatter<'_>, device: &DeviceStatus) -> fmt::Result {
+        let DeviceStatus { name, link, since, polls, failed, skipped, bad_tags, .. } = device;
         let since = self.age(*since);
         let state = match link {
             modbus::Link::Starting => "starting".to_owned(),
@@ -171,6 +200,21 @@ impl Report {
             modbus::Link::Down { detail, .. } => format!("DOWN for {since}: {detail}"),
         };
         writeln!(f, "  {name:<20} {state}   ({polls} polls, {failed} failed, {skipped} skipped)")
+    }
+
+    fn write_server(&self, f: &mut fmt::Formatter<'_>, server: &ServerStatus) -> fmt::Result {
+        let ServerStatus { name, link, since, values, connects, resumed, gaps, bad_tags, .. } = server;
+        let since = self.age(*since);
+        let state = match link {
+            ServerLink::Starting => "starting".to_owned(),
+            ServerLink::Up if *bad_tags > 0 => format!("up for {since}, {bad_tags} tags bad"),
+            ServerLink::Up => format!("up for {since}"),
+            ServerLink::Down { detail, .. } => format!("DOWN for {since}: {detail}"),
+        };
+        writeln!(
+            f,
+            "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} messages missing)"
+        )
     }
 
     fn write_destination(&self, f: &mut fmt::Formatter<'_>, destination: &DestinationReport) -> fmt::Result {

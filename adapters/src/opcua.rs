@@ -1,20 +1,46 @@
 //! OPC UA: reads the variables of one server by subscription or cyclically, and never writes to it.
 //!
 //! ```text
-//! Server (settings) ── endpoint url, node addresses, security ──► session ──► values ── decode ──► samples
+//! Server (settings) ── observer ──► link (offer) ──► session
+//!                         │                             │ messages, values
+//!                         └─ visit: items, polling ◄────┘
+//!                               │ silence, sequence
+//!                               ▼
+//!                            account: decode, dating ──► Observation
+//!                               └─ ledger ──► ServerStatus, metrics, log
 //! ```
+//!
+//! A session whose connection breaks is taken up again over another one, with its subscriptions and what they
+//! have to say; what the server does not know any more is made anew from the configuration. Life is what a
+//! subscription says, be it that nothing changed: one that is silent for three keep-alives is dead.
 //!
 //! Follows OPC 10000-4 (services), 10000-6 (mappings) and 10000-8 (data access), version 1.05.
 //! This module tree is the only place that knows `async-opcua`, whose library name is `opcua`.
 
+mod account;
+mod dating;
+mod decode;
 mod endpoint;
+mod failure;
+mod ledger;
+mod link;
 mod node;
+mod observer;
+mod offer;
+mod request;
 mod security;
+mod sequence;
 mod server;
+mod silence;
+mod status;
 mod tag;
+mod visit;
 
 pub use endpoint::{DEFAULT_PORT, EndpointUrl, InvalidEndpoint};
+pub use ledger::describe_metrics;
 pub use node::{InvalidNode, Namespace, NodeAddress};
+pub use observer::{Wiring, observe};
 pub use security::{Identity, InvalidSecurity, Mode, Password, Policy, Security};
 pub use server::{InvalidServer, Server};
+pub use status::{ServerLink, ServerStatus};
 pub use tag::{Acquisition, Deadband, Discard, Sampling, Tag, Trigger};

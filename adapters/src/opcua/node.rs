@@ -54,7 +54,6 @@ impl NodeAddress {
         &self.namespace
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the session that resolves it follows"))]
     /// The node id at a server whose namespace array is `namespaces`; none when it lacks the namespace.
     pub(super) fn resolve(&self, namespaces: &[String]) -> Option<NodeId> {
         let index = match &self.namespace {

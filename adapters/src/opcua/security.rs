@@ -142,7 +142,6 @@ impl Password {
     }
 
     /// The text, for the one place that sends it.
-    #[expect(dead_code, reason = "the session that sends it follows")]
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

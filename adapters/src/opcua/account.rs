@@ -1,0 +1,146 @@
+//! What the gateway knows of a server's tags, over all its sessions, and the way onwards for what it learns.
+
+use std::sync::Arc;
+
+use opcua::types::{DataValue, StatusCode};
+use penstock_events::{Cause, Observation, Reading, Sample, Timestamp};
+use tokio::sync::mpsc;
+
+use super::dating::{Dating, batches};
+use super::decode::{self, decode};
+use super::failure::Failure;
+use super::ledger::{Ledger, Standing};
+use super::server::Server;
+use crate::Clock;
+
+/// Nobody receives observations any more.
+#[derive(Debug)]
+pub(super) struct Unheard;
+
+/// What is known, and to whom it is told.
+pub(super) struct Account {
+    pub(super) server: Arc<Server>,
+    pub(super) ledger: Ledger,
+    pub(super) clock: Clock,
+    observations: mpsc::Sender<Observation>,
+    dating: Dating,
+    /// The last sample of each tag from the server.
+    known: Vec<Option<Sample>>,
+    bad: Vec<bool>,
+}
+
+/// Readings in the making, to be told together.
+#[derive(Default)]
+pub(super) struct News {
+    readings: Vec<Reading>,
+    values: u64,
+    overflows: u64,
+}
+
+impl Account {
+    pub(super) fn new(
+        server: Arc<Server>,
+        ledger: Ledger,
+        clock: Clock,
+        observations: mpsc::Sender<Observation>,
+    ) -> Self {
+        let tags = server.tags.len();
+        Self {
+            server,
+            ledger,
+            clock,
+            observations,
+            dating: Dating::new(tags),
+            known: vec![None; tags],
+            bad: vec![false; tags],
+        }
+    }
+
+    /// Takes a value of the tag at `index`.
+    pub(super) fn value(&mut self, index: usize, value: &DataValue, news: &mut News) {
+        let decoded = decode(value, self.server.tags[index].element);
+        news.values += 1;
+        news.overflows += u64::from(decoded.overflowed);
+        self.sample(index, decoded.sample, decoded.time, news);
+    }
+
+    /// Takes a value that was read at `slot`: it has its own time if it is of the time since the poll before.
+    pub(super) fn polled(&mut self, index: usize, value: &DataValue, slot: Timestamp, news: &mut News) {
+        let decoded = decode(value, self.server.tags[index].element);
+        let observed = self.clock.now();
+        let is_fresh = |time: &Timestamp| {
+            *time <= observed && slot.checked_since(*time).is_none_or(|age| age < self.server.poll)
+        };
+        let time = decoded.time.filter(is_fresh).unwrap_or(slot);
+        news.values += 1;
+        self.sample(index, decoded.sample, Some(time), news);
+    }
+
+    fn sample(&mut self, index: usize, sample: Sample, time: Option<Timestamp>, news: &mut News) {
+        let time = self.dating.time(index, time, self.clock.now());
+        self.bad[index] = matches!(sample, Sample::Bad(_));
+        self.known[index] = Some(sample.clone());
+        news.readings.push(Reading { tag: self.server.tags[index].id, sample, time });
+    }
+
+    /// The server refuses the tag at `index`.
+    pub(super) fn refused(&mut self, index: usize, status: StatusCode, news: &mut News) {
+        let now = self.clock.now();
+        self.dating.declare_bad(index, now);
+        self.bad[index] = true;
+        let sample = Sample::Bad(decode::cause(status));
+        news.readings.push(Reading { tag: self.server.tags[index].id, sample, time: now });
+    }
+
+    /// The server has no other value of the tag at `index` than the one that is known: after an outage through
+    /// which the session lived, what did not change is as good as before.
+    pub(super) fn confirmed(&mut self, index: usize, news: &mut News) {
+        let now = self.clock.now();
+        if self.dating.is_declared_bad(index)
+            && let Some(sample) = self.known[index].clone()
+        {
+            self.sample(index, sample, Some(now), news);
+        }
+    }
+
+    /// Tells what was learnt, and waits for room: what nobody has room for is better late than lost.
+    pub(super) async fn tell(&mut self, news: News) -> Result<(), Unheard> {
+        let News { readings, values, overflows } = news;
+        let observed = self.clock.now();
+        let bad_tags = self.bad.iter().filter(|bad| **bad).count();
+        self.ledger.heard(observed, values, overflows, bad_tags);
+        for readings in batches(readings) {
+            self.say(Observation::Polled { source: self.server.source, observed, readings }).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells that the server answers.
+    pub(super) async fn answers(&mut self) -> Result<(), Unheard> {
+        let observed = self.clock.now();
+        self.ledger.answers(observed);
+        self.say(Observation::Polled { source: self.server.source, observed, readings: Vec::new() }).await
+    }
+
+    /// Tells that the server does not answer, unless that is known.
+    pub(super) async fn lost(&mut self, failure: &Failure) -> Result<(), Unheard> {
+        let observed = self.clock.now();
+        if self.ledger.failed(failure, observed) == Standing::StillDown {
+            return Ok(());
+        }
+        self.dating.declare_all_bad(observed);
+        let cause: Cause = failure.cause();
+        self.say(Observation::Lost { source: self.server.source, observed, cause }).await
+    }
+
+    async fn say(&mut self, observation: Observation) -> Result<(), Unheard> {
+        self.observations.send(observation).await.map_err(|_closed| Unheard)
+    }
+}
+
+impl News {
+    /// Whether there is nothing to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.readings.is_empty()
+    }
+}

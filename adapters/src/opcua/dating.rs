@@ -1,0 +1,99 @@
+//! When a value was: at the source's time, save right after the gateway itself had said that there is none. Pure.
+
+use penstock_events::{Reading, Timestamp};
+
+/// Which tags were declared bad by the gateway, and when.
+#[derive(Debug)]
+pub(super) struct Dating {
+    declared_bad: Vec<Option<Timestamp>>,
+}
+
+impl Dating {
+    /// No tag of so many was declared bad.
+    pub(super) fn new(tags: usize) -> Self {
+        Self { declared_bad: vec![None; tags] }
+    }
+
+    /// The tag at `index` was declared bad, for a reason that the source knows nothing of.
+    pub(super) fn declare_bad(&mut self, index: usize, at: Timestamp) {
+        self.declared_bad[index].get_or_insert(at);
+    }
+
+    /// Whether it still is.
+    pub(super) fn is_declared_bad(&self, index: usize) -> bool {
+        self.declared_bad[index].is_some()
+    }
+
+    /// Every tag was, with its source.
+    pub(super) fn declare_all_bad(&mut self, at: Timestamp) {
+        for declared in &mut self.declared_bad {
+            declared.get_or_insert(at);
+        }
+    }
+
+    /// The time of a value of the tag at `index`. A value that is older than the declaration has been told
+    /// before, at its own time; that it is good again is a fact of the time at which it was seen.
+    pub(super) fn time(&mut self, index: usize, source: Option<Timestamp>, observed: Timestamp) -> Timestamp {
+        let time = source.unwrap_or(observed);
+        match self.declared_bad[index].take() {
+            Some(declared) if time <= declared => observed,
+            _ => time,
+        }
+    }
+}
+
+/// Readings in the order of their coming, as batches in which no tag occurs twice, so that all that one batch
+/// says can be stored at once: each tag's first reading in the first, its second in the second.
+pub(super) fn batches(readings: Vec<Reading>) -> Vec<Vec<Reading>> {
+    let mut batches: Vec<Vec<Reading>> = Vec::new();
+    let mut seen = std::collections::HashMap::with_capacity(readings.len());
+    for reading in readings {
+        let times: &mut usize = seen.entry(reading.tag).or_default();
+        match batches.get_mut(*times) {
+            Some(batch) => batch.push(reading),
+            None => batches.push(vec![reading]),
+        }
+        *times += 1;
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use penstock_events::{Reading, Sample, TagId, Timestamp, Value};
+
+    use super::{Dating, batches};
+
+    const fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn a_value_has_the_sources_time_and_without_one_that_of_its_coming() {
+        let mut dating = Dating::new(1);
+        assert_eq!(dating.time(0, Some(at(5)), at(9)), at(5));
+        assert_eq!(dating.time(0, None, at(9)), at(9));
+    }
+
+    #[test]
+    fn an_old_value_that_comes_back_after_a_loss_is_dated_when_it_was_seen_and_a_new_one_when_it_was() {
+        let mut dating = Dating::new(2);
+        dating.declare_all_bad(at(10));
+        dating.declare_bad(0, at(12));
+        assert_eq!(dating.time(0, Some(at(5)), at(20)), at(20));
+        assert_eq!(dating.time(0, Some(at(6)), at(21)), at(6));
+        assert_eq!(dating.time(1, Some(at(15)), at(20)), at(15));
+        assert!(!dating.is_declared_bad(1));
+    }
+
+    #[test]
+    fn no_tag_is_twice_in_a_batch_and_each_keeps_its_order() {
+        let reading =
+            |tag, time| Reading { tag: TagId(tag), sample: Sample::Good(Value::Int(0)), time: at(time) };
+        let all = vec![reading(1, 1), reading(1, 2), reading(2, 1), reading(1, 3), reading(2, 2)];
+        let expected =
+            [vec![reading(1, 1), reading(2, 1)], vec![reading(1, 2), reading(2, 2)], vec![reading(1, 3)]];
+        assert_eq!(batches(all), expected);
+        assert!(batches(Vec::new()).is_empty());
+    }
+}

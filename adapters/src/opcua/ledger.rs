@@ -1,0 +1,156 @@
+//! The account that an observer keeps of its server: status, metrics and log. It logs transitions, never every
+//! message.
+
+use penstock_events::{SourceName, Timestamp};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::failure::Failure;
+use super::status::{ServerLink, ServerStatus};
+
+const CONNECTS: &str = "penstock_connects_total";
+const RESUMED: &str = "penstock_opcua_sessions_resumed_total";
+const FAILED: &str = "penstock_opcua_attempts_failed_total";
+const VALUES: &str = "penstock_opcua_values_total";
+const GAPS: &str = "penstock_opcua_messages_missing_total";
+const OVERFLOWS: &str = "penstock_opcua_queue_overflows_total";
+const DROPPED: &str = "penstock_opcua_messages_dropped_total";
+
+/// Describes this module's metrics to the recorder that is installed. Call it once, after that.
+pub fn describe_metrics() {
+    metrics::describe_counter!(CONNECTS, "Connections opened to the source");
+    metrics::describe_counter!(RESUMED, "Sessions that went on after their connection was lost");
+    metrics::describe_counter!(FAILED, "Attempts to open a session with its subscriptions that failed");
+    metrics::describe_counter!(VALUES, "Values received from the server");
+    metrics::describe_counter!(GAPS, "Messages of the server that never came");
+    metrics::describe_counter!(
+        OVERFLOWS,
+        "Values before which the server gave up others, its queue being full"
+    );
+    metrics::describe_counter!(DROPPED, "Messages that came faster than they could be stored");
+}
+
+/// The account of one server.
+pub(super) struct Ledger {
+    source: SourceName,
+    status: watch::Sender<ServerStatus>,
+    connects: metrics::Counter,
+    resumed: metrics::Counter,
+    failed: metrics::Counter,
+    values: metrics::Counter,
+    gaps: metrics::Counter,
+    overflows: metrics::Counter,
+    dropped: metrics::Counter,
+}
+
+/// What a failure changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// The server answered until then, or was never asked.
+    Lost,
+    /// It was known not to answer.
+    StillDown,
+}
+
+impl Ledger {
+    /// An account that goes on from what `status` shows.
+    pub(super) fn new(source: &SourceName, status: watch::Sender<ServerStatus>) -> Self {
+        let counter = |name| metrics::counter!(name, "source" => source.to_string());
+        Self {
+            source: source.clone(),
+            status,
+            connects: counter(CONNECTS),
+            resumed: counter(RESUMED),
+            failed: counter(FAILED),
+            values: counter(VALUES),
+            gaps: counter(GAPS),
+            overflows: counter(OVERFLOWS),
+            dropped: counter(DROPPED),
+        }
+    }
+
+    /// A session was opened.
+    pub(super) fn connected(&self) {
+        self.connects.increment(1);
+        self.status.send_modify(|status| status.connects += 1);
+    }
+
+    /// The session goes on over another connection.
+    pub(super) fn resumed(&self) {
+        self.resumed.increment(1);
+        self.status.send_modify(|status| status.resumed += 1);
+        debug!(source = %self.source, "the session goes on over another connection");
+    }
+
+    /// The server answers: its session is there with all subscriptions.
+    pub(super) fn answers(&self, now: Timestamp) {
+        self.status.send_modify(|status| {
+            if status.link != ServerLink::Up {
+                info!(source = %self.source, "server answers");
+                (status.link, status.since) = (ServerLink::Up, now);
+            }
+            status.last_message = Some(now);
+        });
+    }
+
+    /// The server said something: so many values, before which so many queues had overflowed.
+    pub(super) fn heard(&self, now: Timestamp, values: u64, overflows: u64, bad_tags: usize) {
+        self.values.increment(values);
+        self.overflows.increment(overflows);
+        self.status.send_modify(|status| {
+            status.last_message = Some(now);
+            status.values += values;
+            status.overflows += overflows;
+            status.bad_tags = bad_tags;
+        });
+    }
+
+    /// So many messages never came.
+    pub(super) fn missing(&self, messages: u32) {
+        warn!(source = %self.source, messages, "messages of the server are lost");
+        self.gaps.increment(messages.into());
+        self.status.send_modify(|status| status.gaps += u64::from(messages));
+    }
+
+    /// There is no session, or it ended.
+    pub(super) fn failed(&self, failure: &Failure, now: Timestamp) -> Standing {
+        self.failed.increment(1);
+        let mut standing = Standing::StillDown;
+        self.status.send_modify(|status| {
+            let detail = failure.to_string();
+            let is_news = match &status.link {
+                ServerLink::Down { detail: known, .. } => *known != detail,
+                ServerLink::Starting | ServerLink::Up => true,
+            };
+            if is_news {
+                warn!(source = %self.source, cause = %failure.cause(), error = %failure, "server lost");
+            }
+            if !matches!(status.link, ServerLink::Down { .. }) {
+                (standing, status.since) = (Standing::Lost, now);
+            }
+            status.link = ServerLink::Down { cause: failure.cause(), detail };
+            status.failed += 1;
+        });
+        standing
+    }
+
+    /// The session is made anew, without a word to anybody.
+    pub(super) fn tries_again(&self, failure: &Failure) {
+        if let Failure::Overrun(messages) = failure {
+            self.dropped.increment(*messages);
+            warn!(source = %self.source, messages, "messages dropped: they came faster than they could be stored");
+        } else {
+            info!(source = %self.source, reason = %failure, "the session is made anew");
+        }
+    }
+
+    /// The server refuses a tag, or takes it after all.
+    pub(super) fn refused(&self, tag: &str, reason: Option<&str>) {
+        match reason {
+            Some(reason) => {
+                warn!(source = %self.source, tag, reason, "the server refuses a tag; it is tried again");
+            }
+            None => info!(source = %self.source, tag, "the server takes the tag"),
+        }
+    }
+}

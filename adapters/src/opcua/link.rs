@@ -1,0 +1,135 @@
+//! Opening a session: asks what the server offers, takes what is configured or nothing, and logs in.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use opcua::client::{Client, ClientBuilder, IdentityToken, Session, SessionPollResult};
+use opcua::types::{Error, StatusCode};
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use super::offer;
+use super::security::Identity;
+use super::server::Server;
+
+/// What the server is told of who asks.
+const APPLICATION_NAME: &str = "penstock";
+const APPLICATION_URI: &str = "urn:penstock:gateway";
+const PRODUCT_URI: &str = "urn:penstock";
+/// How often a session is used when nothing else is asked for; three that fail in a row end the connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const FAILED_KEEP_ALIVES: u64 = 3;
+/// The first and the longest rest between two attempts to take up a session whose connection was lost.
+const RESUME_FIRST: Duration = Duration::from_millis(250);
+const RESUME_LONGEST: Duration = Duration::from_secs(5);
+/// A publish request waits for the next publication; the keep-alives of all subscriptions answer it sooner.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Ten thousand values of text fit, and a hostile server cannot make the gateway hold more.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+const MAX_ARRAY_LENGTH: usize = 100_000;
+
+/// What happens to a session. Nothing happens unless it is polled.
+pub(super) type Happenings = Pin<Box<dyn Stream<Item = Result<SessionPollResult, StatusCode>> + Send>>;
+
+/// An open session.
+pub(super) struct Link {
+    /// For requests.
+    pub(super) session: Arc<Session>,
+    /// What happens to it.
+    pub(super) happenings: Happenings,
+}
+
+/// Opens a session at `server`.
+pub(super) async fn open(server: &Server) -> Result<Link, Failure> {
+    let opening = async {
+        let mut client = client(server)?;
+        let url = server.endpoint.to_string();
+        let offered = client.get_server_endpoints_from_url(url.as_str()).await.map_err(connect)?;
+        let endpoint = offer::choose(server, &offered)?;
+        let token = token(&server.identity)?;
+        let (session, event_loop) = client.connect_to_endpoint_directly(endpoint, token).map_err(connect)?;
+        let mut happenings: Happenings = Box::pin(event_loop.enter());
+        loop {
+            match happenings.next().await {
+                Some(Ok(SessionPollResult::Reconnected(_))) => return Ok(Link { session, happenings }),
+                Some(Ok(SessionPollResult::ReconnectFailed(status)) | Err(status)) => {
+                    return Err(refusal(status));
+                }
+                Some(Ok(_)) => {}
+                None => return Err(Failure::Connect(StatusCode::BadConnectionClosed)),
+            }
+        }
+    };
+    timeout(server.connect_timeout, opening)
+        .await
+        .unwrap_or(Err(Failure::ConnectTimeout(server.connect_timeout)))
+}
+
+impl Link {
+    /// Says goodbye, so that the server need not keep the session until it times out.
+    pub(super) async fn close(mut self, within: Duration) {
+        let session = Arc::clone(&self.session);
+        let goodbye = async {
+            tokio::select! {
+                closed = session.disconnect() => closed.is_ok(),
+                () = async { while self.happenings.next().await.is_some() {} } => true,
+            }
+        };
+        if timeout(within, goodbye).await.is_err() {
+            tracing::debug!("the server did not take leave of the session in time");
+        }
+    }
+}
+
+fn client(server: &Server) -> Result<Client, Failure> {
+    ClientBuilder::new()
+        .application_name(APPLICATION_NAME)
+        .application_uri(APPLICATION_URI)
+        .product_uri(PRODUCT_URI)
+        .session_name(format!("penstock {}", server.name))
+        .session_timeout(u32::try_from(server.session_timeout.as_millis()).unwrap_or(u32::MAX))
+        .session_retry_limit(-1)
+        .session_retry_initial(RESUME_FIRST)
+        .session_retry_max(RESUME_LONGEST)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .max_failed_keep_alive_count(FAILED_KEEP_ALIVES)
+        .request_timeout(server.request_timeout)
+        .publish_timeout(PUBLISH_TIMEOUT)
+        .min_publish_interval(server.publish)
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_array_length(MAX_ARRAY_LENGTH)
+        .recreate_subscriptions(false)
+        .trust_server_certs(false)
+        .verify_server_certs(true)
+        .client()
+        .map_err(|problems| Failure::Credentials(problems.join("; ")))
+}
+
+fn token(identity: &Identity) -> Result<IdentityToken, Failure> {
+    match identity {
+        Identity::Anonymous => Ok(IdentityToken::Anonymous),
+        Identity::UserName { name, password } => Ok(IdentityToken::new_user_name(name, password.reveal())),
+        Identity::Certificate { certificate, key } => IdentityToken::new_x509_path(certificate, key)
+            .map_err(|error| Failure::Credentials(format!("the user's certificate or key: {error}"))),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn connect(error: Error) -> Failure {
+    Failure::Connect(error.status())
+}
+
+/// What a failed attempt says: that there is no connection, or that the server does not want one.
+fn refusal(status: StatusCode) -> Failure {
+    match status {
+        StatusCode::BadConnectionClosed
+        | StatusCode::BadConnectionRejected
+        | StatusCode::BadCommunicationError
+        | StatusCode::BadTimeout
+        | StatusCode::BadNotConnected
+        | StatusCode::BadServerNotConnected => Failure::Connect(status),
+        _ => Failure::Refused { status },
+    }
+}

@@ -1,0 +1,148 @@
+//! The loop of one server: opens a session, visits until it ends, rests, and opens another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::StreamExt;
+use opcua::client::{SessionConnectMode, SessionPollResult, SubscriptionActivity};
+use opcua::types::StatusCode;
+use penstock_events::Observation;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::account::{Account, Unheard};
+use super::failure::Failure;
+use super::ledger::Ledger;
+use super::link::{self, Happenings, Link};
+use super::server::Server;
+use super::status::ServerStatus;
+use super::visit::{Contact, Ended, Visit};
+use crate::Clock;
+
+/// Rests between failed attempts, from a quarter of a second to half a minute with jitter: a server that is off
+/// for a week costs two connects a minute, and returns without help.
+const RESTS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(250))
+    .with_max_delay(LONGEST_REST)
+    .with_jitter()
+    .without_max_times();
+const LONGEST_REST: Duration = Duration::from_secs(15);
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What an observer is connected to.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// Where observations go. When it is full the observer waits.
+    pub observations: mpsc::Sender<Observation>,
+    /// Where the status page reads.
+    pub status: watch::Sender<ServerStatus>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Ends the observer.
+    pub stop: CancellationToken,
+}
+
+/// Observes `server` until it is told to stop or nobody listens any more.
+///
+/// Sends a `Polled` for what each message of the server says, and one `Lost` when the server stops answering or
+/// was never reached; then nothing until it answers again.
+pub async fn observe(server: Arc<Server>, wiring: Wiring) {
+    let Wiring { observations, status, clock, stop } = wiring;
+    let ledger = Ledger::new(&server.name, status);
+    let mut account = Account::new(Arc::clone(&server), ledger, clock, observations);
+    let mut rests = RESTS.build();
+    loop {
+        let opened = tokio::select! {
+            opened = link::open(&server) => opened,
+            () = stop.cancelled() => return,
+        };
+        let (ended, was_well) = match opened {
+            Ok(link) => visit(link, &mut account, &stop).await,
+            Err(failure) => (Ended::Failed(failure), false),
+        };
+        let failure = match ended {
+            Ended::Failed(failure) => failure,
+            Ended::Unheard(Unheard) | Ended::Stopped => {
+                debug!(source = %server.name, "the observer ends");
+                return;
+            }
+        };
+        if was_well {
+            rests = RESTS.build();
+            if failure.is_worth_another_try() {
+                account.ledger.tries_again(&failure);
+                continue;
+            }
+        }
+        if let Err(Unheard) = account.lost(&failure).await {
+            return;
+        }
+        tokio::select! {
+            () = sleep(rests.next().unwrap_or(LONGEST_REST)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Visits over an open session, and says whether all was well until it ended.
+async fn visit(mut link: Link, account: &mut Account, stop: &CancellationToken) -> (Ended, bool) {
+    account.ledger.connected();
+    let (contact, contacts) = watch::channel(Contact::Made { times: 0 });
+    let mut visit = Visit::new(Arc::clone(&link.session), contacts, account);
+    let ended = tokio::select! {
+        failure = drive(&mut link.happenings, &contact, visit.patience()) => Ended::Failed(failure),
+        ended = visit.run() => ended,
+        () = stop.cancelled() => Ended::Stopped,
+    };
+    let was_well = visit.was_well();
+    drop(visit);
+    if !matches!(ended, Ended::Failed(Failure::Lost(_) | Failure::Silent(_))) {
+        link.close(GOODBYE).await;
+    }
+    (ended, was_well)
+}
+
+/// Lets the session happen until it cannot go on. When its connection is lost the library takes it up again over
+/// another one, for as long as the server may keep it.
+async fn drive(happenings: &mut Happenings, contact: &watch::Sender<Contact>, patience: Duration) -> Failure {
+    let mut made = 0;
+    let mut lost: Option<(Instant, StatusCode)> = None;
+    loop {
+        let happening = match lost {
+            None => happenings.next().await,
+            Some((since, status)) => match timeout_at(since + patience, happenings.next()).await {
+                Ok(happening) => happening,
+                Err(_elapsed) => return Failure::Lost(status),
+            },
+        };
+        match happening {
+            None => return Failure::Lost(StatusCode::BadConnectionClosed),
+            Some(Err(status)) => return Failure::Lost(status),
+            Some(Ok(SessionPollResult::ConnectionLost(status))) => {
+                lost.get_or_insert((Instant::now(), status));
+                contact.send_replace(Contact::Broken);
+            }
+            Some(Ok(SessionPollResult::ReconnectFailed(status))) => {
+                contact.send_replace(Contact::OutOfReach(status));
+            }
+            Some(Ok(SessionPollResult::Reconnected(SessionConnectMode::ReactivatedSession(_)))) => {
+                made += 1;
+                lost = None;
+                contact.send_replace(Contact::Made { times: made });
+            }
+            // The server does not know the old session, nor its subscriptions.
+            Some(Ok(SessionPollResult::Reconnected(SessionConnectMode::NewSession(_)))) => {
+                return Failure::Lost(StatusCode::BadSessionIdInvalid);
+            }
+            Some(Ok(SessionPollResult::Subscription(
+                SubscriptionActivity::PublishFailed(status @ StatusCode::BadNoSubscription)
+                | SubscriptionActivity::FatalFailure(status),
+            ))) => return Failure::SubscriptionLost(status),
+            Some(Ok(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which of a server's endpoints is used: exactly what is configured, or none. Pure.
+
+use opcua::crypto::SecurityPolicy;
+use opcua::types::{EndpointDescription, MessageSecurityMode, UserTokenPolicy, UserTokenType};
+
+use super::failure::Failure;
+use super::security::{Identity, Mode, Policy, Security};
+use super::server::Server;
+
+/// The endpoint to use, at the configured address: a server behind a router knows itself by another one.
+pub(super) fn choose(
+    server: &Server,
+    offered: &[EndpointDescription],
+) -> Result<EndpointDescription, Failure> {
+    let matching = offered.iter().filter(|endpoint| security_of(endpoint) == Some(server.security));
+    let candidates: Vec<&EndpointDescription> = matching.collect();
+    if candidates.is_empty() {
+        return Err(Failure::NotOffered(format!(
+            "the server does not offer security {}; it offers {}",
+            server.security,
+            listed(offered)
+        )));
+    }
+    let usable =
+        candidates.into_iter().find_map(|endpoint| Some((endpoint, token_policy(server, endpoint)?)));
+    let (endpoint, token) = usable.ok_or_else(|| {
+        Failure::NotOffered(format!(
+            "the server takes no {} with security {}",
+            name_of(&server.identity),
+            server.security
+        ))
+    })?;
+    Ok(EndpointDescription {
+        endpoint_url: server.endpoint.to_string().into(),
+        user_identity_tokens: Some(vec![token]),
+        ..endpoint.clone()
+    })
+}
+
+/// The way to log in that is wanted, if `endpoint` has it. A password that would not be encrypted is not sent.
+fn token_policy(server: &Server, endpoint: &EndpointDescription) -> Option<UserTokenPolicy> {
+    let kind = match server.identity {
+        Identity::Anonymous => UserTokenType::Anonymous,
+        Identity::UserName { .. } => UserTokenType::UserName,
+        Identity::Certificate { .. } => UserTokenType::Certificate,
+    };
+    let is_safe = |policy: &UserTokenPolicy| {
+        let uri = policy.security_policy_uri.as_ref();
+        // Without a policy of its own a token has the endpoint's (OPC 10000-4, section 7.42).
+        kind == UserTokenType::Anonymous || uri.is_empty() || is_sound(SecurityPolicy::from_uri(uri))
+    };
+    let tokens = endpoint.user_identity_tokens.as_deref().unwrap_or_default();
+    tokens.iter().find(|policy| policy.token_type == kind && is_safe(policy)).cloned()
+}
+
+fn is_sound(policy: SecurityPolicy) -> bool {
+    matches!(
+        policy,
+        SecurityPolicy::Basic256Sha256
+            | SecurityPolicy::Aes128Sha256RsaOaep
+            | SecurityPolicy::Aes256Sha256RsaPss
+    )
+}
+
+/// The security of an endpoint; none when it is one that is not spoken.
+fn security_of(endpoint: &EndpointDescription) -> Option<Security> {
+    let policy = match SecurityPolicy::from_uri(endpoint.security_policy_uri.as_ref()) {
+        SecurityPolicy::None if endpoint.security_mode == MessageSecurityMode::None => {
+            return Some(Security::None);
+        }
+        SecurityPolicy::Basic256Sha256 => Policy::Basic256Sha256,
+        SecurityPolicy::Aes128Sha256RsaOaep => Policy::Aes128Sha256RsaOaep,
+        SecurityPolicy::Aes256Sha256RsaPss => Policy::Aes256Sha256RsaPss,
+        _ => return None,
+    };
+    let mode = match endpoint.security_mode {
+        MessageSecurityMode::Sign => Mode::Sign,
+        MessageSecurityMode::SignAndEncrypt => Mode::SignAndEncrypt,
+        _ => return None,
+    };
+    Some(Security::Secured { policy, mode })
+}
+
+fn listed(offered: &[EndpointDescription]) -> String {
+    let mut names: Vec<String> =
+        offered.iter().filter_map(security_of).map(|security| security.to_string()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() { "none that penstock speaks".to_owned() } else { names.join(", ") }
+}
+
+const fn name_of(identity: &Identity) -> &'static str {
+    match identity {
+        Identity::Anonymous => "anonymous user",
+        Identity::UserName { .. } => "user name with an encrypted password",
+        Identity::Certificate { .. } => "user certificate",
+    }
+}

@@ -1,0 +1,182 @@
+//! One session from its opening to its end: sets up what is configured, takes what the server says, and notices
+//! when it says nothing.
+
+mod items;
+mod messages;
+mod polling;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use opcua::client::Session;
+use opcua::types::{NodeId, StatusCode};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::account::{Account, Unheard};
+use super::failure::Failure;
+use super::request::MOST_OPERATIONS;
+use items::Item;
+use messages::{Letter, Shard};
+use polling::Grid;
+
+/// Messages between the session and the gateway, each of up to [`MOST_NOTIFICATIONS`] values. It is emptied
+/// between two requests, so it fills only while nothing can be stored.
+const INBOX: usize = 64;
+/// The most values in one message.
+const MOST_NOTIFICATIONS: u32 = 1_000;
+/// How often silence is looked for when nothing else happens.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether there is a connection under the session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Contact {
+    /// There is, for so many times after the first.
+    Made {
+        /// How often it was made again.
+        times: u64,
+    },
+    /// It broke.
+    Broken,
+    /// It cannot be made again so far.
+    OutOfReach(StatusCode),
+}
+
+/// How a visit ended.
+pub(super) enum Ended {
+    /// The session cannot go on.
+    Failed(Failure),
+    /// Nobody receives observations any more.
+    Unheard(Unheard),
+    /// It was told to.
+    Stopped,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unheard> for Ended {
+    fn from(unheard: Unheard) -> Self {
+        Self::Unheard(unheard)
+    }
+}
+
+/// A visit to a server over one session.
+pub(super) struct Visit<'a> {
+    account: &'a mut Account,
+    session: Arc<Session>,
+    contact: watch::Receiver<Contact>,
+    letters: mpsc::Receiver<Letter>,
+    post: mpsc::Sender<Letter>,
+    /// Letters that found no room. Shared with the session's callbacks, which must not wait.
+    dropped: Arc<AtomicU64>,
+    namespaces: Vec<String>,
+    nodes: Vec<Option<NodeId>>,
+    items: Vec<Item>,
+    shards: Vec<Shard>,
+    grid: Grid,
+    /// Operations in a call to create items, and in one to read.
+    create_size: usize,
+    read_size: usize,
+    retry: Option<(Instant, Duration)>,
+    made: u64,
+    was_well: bool,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(
+        session: Arc<Session>,
+        contact: watch::Receiver<Contact>,
+        account: &'a mut Account,
+    ) -> Self {
+        let (post, letters) = mpsc::channel(INBOX);
+        let tags = account.server.tags.len();
+        let grid = Grid::new(&account.server, account.clock.now());
+        Self {
+            account,
+            session,
+            contact,
+            letters,
+            post,
+            dropped: Arc::default(),
+            namespaces: Vec::new(),
+            nodes: vec![None; tags],
+            items: vec![Item::Absent; tags],
+            shards: Vec::new(),
+            grid,
+            create_size: MOST_OPERATIONS,
+            read_size: MOST_OPERATIONS,
+            retry: None,
+            made: 0,
+            was_well: false,
+        }
+    }
+
+    /// How long the server may keep the session for a gateway that is out of reach.
+    pub(super) fn patience(&self) -> Duration {
+        self.account.server.session_timeout
+    }
+
+    /// Whether everything was set up.
+    pub(super) fn was_well(&self) -> bool {
+        self.was_well
+    }
+
+    /// Goes on until it cannot.
+    pub(super) async fn run(&mut self) -> Ended {
+        match self.visit().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn visit(&mut self) -> Result<Infallible, Ended> {
+        self.set_up().await?;
+        self.was_well = true;
+        self.account.answers().await?;
+        loop {
+            let look = Instant::now() + LOOK;
+            let wake = [self.retry.map(|(at, _)| at), self.grid.wake(self.account.clock.now())];
+            let wake = wake.into_iter().flatten().fold(look, Instant::min);
+            tokio::select! {
+                Some(letter) = self.letters.recv() => self.take(letter).await?,
+                Ok(()) = self.contact.changed() => self.contact_changed().await?,
+                () = sleep_until(wake) => {}
+            }
+            self.mind_overruns()?;
+            let contact = *self.contact.borrow();
+            if let Contact::Made { .. } = contact {
+                self.mind_silence()?;
+                self.retry_if_due().await?;
+                self.poll_if_due().await?;
+            }
+        }
+    }
+
+    async fn contact_changed(&mut self) -> Result<(), Ended> {
+        let contact = *self.contact.borrow_and_update();
+        match contact {
+            Contact::Made { times } if times != self.made => {
+                self.made = times;
+                self.account.ledger.resumed();
+                self.resume();
+                self.account.answers().await?;
+            }
+            Contact::Made { .. } | Contact::Broken => {}
+            Contact::OutOfReach(status) => self.account.lost(&Failure::Lost(status)).await?,
+        }
+        Ok(())
+    }
+
+    fn mind_overruns(&self) -> Result<(), Failure> {
+        match self.dropped.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            dropped => Err(Failure::Overrun(dropped)),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Setting up what is configured: namespaces, the server's limits, subscriptions and their items. An item that
+//! the server refuses is bad by itself and is tried again; the others flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::types::{Error, NodeId, StatusCode, TimestampsToReturn, VariableId, Variant};
+use tokio::time::Instant;
+
+use super::messages::{Postbox, Shard};
+use super::{Ended, MOST_NOTIFICATIONS, Visit};
+use crate::opcua::account::News;
+use crate::opcua::failure::Failure;
+use crate::opcua::silence;
+use crate::opcua::{decode, request};
+
+/// The first and the longest rest before items that were refused are tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_LONGEST: Duration = Duration::from_secs(60);
+
+/// What became of a tag that is to be monitored.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Item {
+    /// It is not monitored, or not yet.
+    Absent,
+    /// It is, by the item `id` of a subscription.
+    Live { shard: usize, id: u32 },
+    /// The server refuses it.
+    Refused { shard: usize, status: StatusCode },
+}
+
+impl Item {
+    pub(super) const fn is_live_in(self, of: usize) -> bool {
+        matches!(self, Self::Live { shard, .. } if shard == of)
+    }
+}
+
+impl Visit<'_> {
+    /// Sets everything up.
+    pub(super) async fn set_up(&mut self) -> Result<(), Ended> {
+        self.read_namespaces().await?;
+        self.read_limits().await;
+        let server = Arc::clone(&self.account.server);
+        let monitored = (0..server.tags.len())
+            .filter(|index| request::sampling(&server.tags[*index].acquisition).is_some());
+        let monitored: Vec<usize> = monitored.collect();
+        for (shard, tags) in monitored.chunks(server.subscription_size).enumerate() {
+            self.subscribe(shard).await?;
+            self.create_items(shard, tags).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_namespaces(&mut self) -> Result<(), Failure> {
+        let values = self.values(&[VariableId::Server_NamespaceArray.into()]).await;
+        let values =
+            values.map_err(|status| Failure::Request { request: "reading the namespaces", status })?;
+        self.namespaces = match values.into_iter().next().flatten() {
+            Some(Variant::Array(array)) => array.values.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        for (node, tag) in self.nodes.iter_mut().zip(&self.account.server.tags) {
+            *node = tag.node.resolve(&self.namespaces);
+        }
+        Ok(())
+    }
+
+    /// What the server takes in a call (OPC 10000-5, section 6.3.11); what it does not tell is tried.
+    async fn read_limits(&mut self) {
+        let limits = [
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+        ];
+        let told = self.values(&limits.map(NodeId::from)).await.unwrap_or_default();
+        let number = |value: Option<&Option<Variant>>| match value {
+            Some(Some(Variant::UInt32(limit))) => Some(u64::from(*limit)),
+            _ => None,
+        };
+        self.create_size = request::operations(number(told.first()));
+        self.read_size = request::operations(number(told.get(1)));
+    }
+
+    async fn values(&self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
+        let nodes: Vec<_> = nodes.iter().cloned().map(request::value_of).collect();
+        let values = self.session.read(&nodes, TimestampsToReturn::Neither, 0.0).await;
+        let values = values.map_err(|error| error.status())?;
+        Ok(values.into_iter().map(|value| value.value).collect())
+    }
+
+    /// Makes a subscription.
+    async fn subscribe(&mut self, shard: usize) -> Result<(), Failure> {
+        let publish = self.account.server.publish;
+        let keep_alives = silence::keep_alive_count(publish);
+        let lifetime = silence::lifetime_count(publish, self.account.server.session_timeout);
+        let postbox = Postbox { shard, post: self.post.clone(), dropped: Arc::clone(&self.dropped) };
+        let created = self
+            .session
+            .create_subscription(publish, lifetime, keep_alives, MOST_NOTIFICATIONS, 0, true, postbox)
+            .await;
+        let id = created.map_err(|error| Failure::Request {
+            request: "creating a subscription",
+            status: error.status(),
+        })?;
+        let granted = {
+            let known = self.session.subscription_state().lock();
+            known.get(id).map(|granted| (granted.publishing_interval(), granted.max_keep_alive_count()))
+        };
+        let (publish, keep_alives) = granted.unwrap_or((publish, keep_alives));
+        self.shards.push(Shard::new(id, silence::limit(publish, keep_alives)));
+        Ok(())
+    }
+
+    /// Creates the items of `tags` in a subscription, in calls that the server takes.
+    async fn create_items(&mut self, shard: usize, tags: &[usize]) -> Result<(), Ended> {
+        let mut rest = tags;
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(rest.len().min(self.create_size));
+            match self.create_some(shard, part).await {
+                Ok(()) => rest = after,
+                Err(Ended::Failed(Failure::Request { status, .. }))
+                    if request::is_too_large(status) && self.create_size > 1 =>
+                {
+                    self.create_size = part.len().div_ceil(2);
+                }
+                Err(ended) => return Err(ended),
+            }
+            // Values come while other items are still being made.
+            self.take_all().await?;
+        }
+        Ok(())
+    }
+
+    async fn create_some(&mut self, shard: usize, tags: &[usize]) -> Result<(), Ended> {
+        let server = Arc::clone(&self.account.server);
+        let mut news = News::default();
+        let (mut asked, mut requests) = (Vec::new(), Vec::new());
+        for &index in tags {
+            let Some(sampling) = request::sampling(&server.tags[index].acquisition) else { continue };
+            let Some(node) = self.nodes[index].clone() else {
+                self.refuse(shard, index, StatusCode::BadNodeIdUnknown, &mut news);
+                continue;
+            };
+            let handle = u32::try_from(index + 1).expect("tags are numbered in 32 bits");
+            asked.push(index);
+            requests.push(request::monitored(handle, node, sampling));
+        }
+        if !requests.is_empty() {
+            let id = self.shards[shard].id;
+            let created = self.session.create_monitored_items(id, TimestampsToReturn::Both, requests).await;
+            let created = created.map_err(|error: Error| Failure::Request {
+                request: "creating monitored items",
+                status: error.status(),
+            })?;
+            for (index, created) in asked.into_iter().zip(created) {
+                let status = created.result.status_code;
+                if status.is_bad() {
+                    self.refuse(shard, index, status, &mut news);
+                } else {
+                    self.accept(shard, index, created.result.monitored_item_id);
+                }
+            }
+        }
+        if !news.is_empty() {
+            self.account.tell(news).await?;
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, shard: usize, index: usize, id: u32) {
+        if let Item::Refused { .. } = self.items[index] {
+            self.account.ledger.refused(self.account.server.tags[index].path.as_str(), None);
+        }
+        self.items[index] = Item::Live { shard, id };
+    }
+
+    /// The tag is bad, which is said once for each reason, and tried again.
+    fn refuse(&mut self, shard: usize, index: usize, status: StatusCode, news: &mut News) {
+        let refused = Item::Refused { shard, status };
+        if self.items[index] != refused {
+            let reason = match &self.nodes[index] {
+                Some(_) => format!("{status} ({})", decode::cause(status)),
+                None => format!("the server has no namespace of {}", self.account.server.tags[index].node),
+            };
+            self.account.ledger.refused(self.account.server.tags[index].path.as_str(), Some(&reason));
+            self.account.refused(index, status, news);
+        }
+        self.items[index] = refused;
+        self.retry_later();
+    }
+
+    /// The node of an item is gone. Some servers forget the item with it, so it is made anew in time.
+    pub(super) fn node_vanished(&mut self, index: usize) {
+        if let Item::Live { shard, .. } = self.items[index] {
+            self.items[index] = Item::Refused { shard, status: StatusCode::BadNodeIdUnknown };
+            self.retry_later();
+        }
+    }
+
+    /// What the server refuses is tried again after a rest.
+    pub(super) fn retry_later(&mut self) {
+        self.retry.get_or_insert_with(|| (Instant::now() + RETRY_FIRST, RETRY_FIRST));
+    }
+
+    /// Tries the items that were refused again, with the namespaces as they are by then.
+    pub(super) async fn retry_if_due(&mut self) -> Result<(), Ended> {
+        let Some((at, rest)) = self.retry else { return Ok(()) };
+        if Instant::now() < at {
+            return Ok(());
+        }
+        self.retry = None;
+        self.read_namespaces().await?;
+        for shard in 0..self.shards.len() {
+            let refused = |item: &Item| matches!(item, Item::Refused { shard: of, .. } if *of == shard);
+            let tags: Vec<usize> =
+                (0..self.items.len()).filter(|index| refused(&self.items[*index])).collect();
+            self.create_items(shard, &tags).await?;
+        }
+        if self.retry.is_some() {
+            let rest = (rest * 2).min(RETRY_LONGEST);
+            self.retry = Some((Instant::now() + rest, rest));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+"""An oven with an OPC UA server of asyncua, which keeps its own record of what happened to it.
+
+The record goes to standard output, a JSON object a line, times in microseconds since the epoch:
+
+    {"listening": 40123}                         ready, and on which port
+    {"tag": "count", "value": 17, "at": …}       the variable has this value from here on, and this source timestamp
+    {"held": true, "at": …}                      nothing changes from here on
+
+Standard input takes commands, one a line; its end is the end of the oven, so that none outlives the test:
+
+    hold          ends all changes
+    unsubscribe   deletes all subscriptions, as an operator of the server can, and tells nobody
+    mute          publishes nothing any more, while sessions and their requests go on
+    forget        deletes the node of the tag `late`
+    restore       makes it again
+
+Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
+counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
+changes), Late, and T0, T1 … as --many says, which are all set at once.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import pathlib
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.server.user_managers import User, UserManager, UserRole
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+URI = "urn:plant:oven"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+STILL_SINCE = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def record(**fact):
+    print(json.dumps(fact), flush=True)
+
+
+def now():
+    return datetime.now(timezone.utc)
+
+
+def micros(time):
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+class Users(UserManager):
+    def __init__(self, certificate):
+        self.certificate = pathlib.Path(certificate).read_bytes() if certificate else None
+
+    def get_user(self, iserver, username=None, password=None, certificate=None):
+        if username == "edge" and password == "hunter2":
+            return User(role=UserRole.User, name=username)
+        if self.certificate and certificate == self.certificate:
+            return User(role=UserRole.User, name="holder")
+        if username is None and self.certificate is None:
+            return User(role=UserRole.User, name="anybody")
+        return None
+
+
+class Oven:
+    def __init__(self, options):
+        self.options = options
+        self.is_held = False
+        self.variables = {}
+
+    async def run(self):
+        self.server = server = Server(user_manager=Users(self.options.user_certificate))
+        await server.init()
+        server.set_endpoint(f"opc.tcp://{self.options.host}:{self.options.port}/oven")
+        await server.set_application_uri("urn:plant:oven-server")
+        policies = [ua.SecurityPolicyType.NoSecurity]
+        if self.options.secure:
+            policies = [
+                ua.SecurityPolicyType.Basic256Sha256_Sign,
+                ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+                ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
+                ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
+            ]
+            await self.certify()
+        server.set_security_policy(policies)
+        server.set_identity_tokens([
+            ua.AnonymousIdentityToken, ua.UserNameIdentityToken, ua.X509IdentityToken
+        ])
+        for other in range(self.options.shift):
+            await server.register_namespace(f"urn:plant:other-{other}")
+        self.namespace = await server.register_namespace(URI)
+        self.folder = await server.nodes.objects.add_object(self.namespace, "Oven")
+        await self.furnish()
+        async with server:
+            port = server.bserver.port
+            if port == 0:
+                port = server.bserver._server.sockets[0].getsockname()[1]
+            record(listening=port)
+            changes = asyncio.create_task(self.change())
+            await self.obey()
+            changes.cancel()
+
+    async def certify(self):
+        folder = pathlib.Path(self.options.certificates or tempfile.mkdtemp())
+        await setup_self_signed_certificate(
+            folder / "key.pem",
+            folder / "cert.der",
+            "urn:plant:oven-server",
+            self.options.host,
+            [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
+            {"countryName": "DE", "organizationName": "plant", "commonName": "oven"},
+        )
+        await self.server.load_certificate(str(folder / "cert.der"))
+        await self.server.load_private_key(str(folder / "key.pem"))
+
+    async def furnish(self):
+        add = self.add
+        await add("Count", 0, ua.VariantType.UInt32)
+        await add("Temp", 20.0, ua.VariantType.Double)
+        await add("Name", "oven", ua.VariantType.String)
+        await add("Zones", [20.0, 21.0, 22.0], ua.VariantType.Double)
+        await add("Still", 7, ua.VariantType.Int32, STILL_SINCE)
+        await add("Late", 1, ua.VariantType.Int32)
+        for number in range(self.options.many):
+            await add(f"T{number}", 0.0, ua.VariantType.Double)
+
+    async def add(self, name, value, kind, at=None):
+        node = ua.NodeId(name, self.namespace)
+        self.variables[name] = variable = await self.folder.add_variable(node, name, value, kind)
+        await self.set(variable, name, value, kind, at)
+
+    async def set(self, variable, name, value, kind, at=None):
+        at = at or now()
+        stamped = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=at, ServerTimestamp=now())
+        await self.server.write_attribute_value(variable.nodeid, stamped)
+        record(tag=name.lower(), value=value, at=micros(at))
+
+    async def change(self):
+        count = 0
+        while not self.is_held:
+            await asyncio.sleep(self.options.period)
+            count += 1
+            await self.set(self.variables["Count"], "Count", count, ua.VariantType.UInt32)
+            await self.set(self.variables["Temp"], "Temp", 20 + count / 8, ua.VariantType.Double)
+            if self.options.many and count % 5 == 0:
+                for number in range(self.options.many):
+                    await self.set(self.variables[f"T{number}"], f"T{number}", float(count), ua.VariantType.Double)
+        record(held=True, at=micros(now()))
+
+    async def obey(self):
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        service = self.server.iserver.subscription_service
+        while command := (await reader.readline()).decode().strip():
+            if command == "hold":
+                self.is_held = True
+            elif command == "unsubscribe":
+                await service.delete_subscriptions(list(service.subscriptions))
+            elif command == "mute":
+                for subscription in service.subscriptions.values():
+                    await subscription.stop()
+            elif command == "forget":
+                await self.server.delete_nodes([self.variables["Late"]])
+            elif command == "restore":
+                await self.add("Late", 2, ua.VariantType.Int32)
+            record(done=command)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--shift", type=int, default=0)
+    parser.add_argument("--many", type=int, default=0)
+    parser.add_argument("--period", type=float, default=0.02)
+    parser.add_argument("--secure", action="store_true")
+    parser.add_argument("--certificates")
+    parser.add_argument("--user-certificate")
+    logging.disable(logging.CRITICAL)
+    asyncio.run(Oven(parser.parse_args()).run())
+
+
+main()
