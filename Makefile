@@ -40,9 +40,11 @@ torture: ## cut the power 10,000 times (about a quarter of an hour; POWERCUTS=n 
 
 fuzz: ## feed the decoders with random bytes, a minute each (nightly Rust and cargo-fuzz; SECONDS=n for another time)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }
-	cd adapters/fuzz && for target in $$(ls fuzz_targets | sed 's/\.rs$$//'); do \
-		mkdir -p target/corpus/$$target; \
-		cargo +nightly fuzz run --fuzz-dir . $$target target/corpus/$$target corpus/$$target -- -max_total_time=$(or $(SECONDS),60) || exit 1; \
+	for crate in adapters buffer; do \
+		for target in $$(ls $$crate/fuzz/fuzz_targets | sed 's/\.rs$$//'); do \
+			mkdir -p $$crate/fuzz/target/corpus/$$target; \
+			(cd $$crate/fuzz && cargo +nightly fuzz run --fuzz-dir . $$target target/corpus/$$target corpus/$$target -- -max_total_time=$(or $(SECONDS),60)) || exit 1; \
+		done; \
 	done
 
 bench: ## measure what docs/performance.md claims, on this machine

@@ -124,7 +124,6 @@ impl Buffer {
         };
         writer.note_fullness();
         let threads = start(&shared, (intake, arriving), (writer, working), arrivals.clone())?;
-        meters::heads(found.heads);
         Ok(Self {
             core: Arc::new(Core {
                 shared,

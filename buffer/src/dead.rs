@@ -20,6 +20,8 @@ use crate::durable_file::InvalidFile;
 use crate::meters;
 use crate::shared::lock;
 use crate::writer::{Announcement, Loss, Work};
+#[cfg(any(test, fuzzing))]
+pub(crate) use letter::rewrite;
 pub use letter::{DeadLetter, DeadLetterFilter, DeadLetterId, InvalidDeadLetterId, Refusal};
 pub use letterbox::DeadLetterCount;
 pub(crate) use letterbox::Letterbox;

@@ -173,6 +173,8 @@ mod durable_file;
 mod error;
 #[cfg(test)]
 mod fault_injection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod generation;
 mod intake;
 mod manifest;

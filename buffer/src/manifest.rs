@@ -178,5 +178,15 @@ pub(crate) fn save(path: &Path, manifest: &Manifest) -> io::Result<()> {
     durable_file::replace(path, &KIND, &stored::encode(manifest))
 }
 
+/// For fuzzing: what is read of a payload is written and read again as the same bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rewrite(version: u16, payload: &[u8]) {
+    if let Ok(read) = stored::decode(version, payload) {
+        let written = stored::encode(&read);
+        let again = stored::decode(KIND.version, &written).expect("what was read can be written");
+        assert_eq!(stored::encode(&again), written);
+    }
+}
+
 #[cfg(test)]
 mod tests;

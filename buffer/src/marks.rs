@@ -144,6 +144,16 @@ fn decode(payload: &[u8]) -> Result<Marks, InvalidFile> {
     })
 }
 
+/// For fuzzing: what is read of a payload is written and read again as the same bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rewrite(payload: &[u8]) {
+    if let Ok(read) = decode(payload) {
+        let written = encode(&read);
+        let again = decode(&written).expect("what was read can be written");
+        assert_eq!(encode(&again), written);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use penstock_events::EventType;

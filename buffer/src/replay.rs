@@ -20,6 +20,8 @@ use crate::per_lane::{PerLane, SequenceRange};
 use crate::selection::{Selected, Selection};
 pub(crate) use register::Register;
 use register::{Change, MAX_ACTIVE};
+#[cfg(any(test, fuzzing))]
+pub(crate) use stored::rewrite;
 
 /// What is to be delivered again, and how fast.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -8,6 +8,7 @@ use penstock_events::Lane;
 
 use crate::error::OpenError;
 use crate::intake::{Arrival, Intake};
+use crate::meters;
 use crate::recovery::Recovered;
 use crate::shared::{Shared, Shelf};
 use crate::writer::{Work, Writer};
@@ -39,6 +40,7 @@ pub(super) fn start(
     (writer, working): (Writer, Receiver<Work>),
     arrivals: Sender<Arrival>,
 ) -> Result<[JoinHandle<()>; 2], OpenError> {
+    meters::heads(*shared.heads.borrow());
     let for_intake = Arc::clone(shared);
     let for_writer = Arc::clone(shared);
     let intake = thread::Builder::new()

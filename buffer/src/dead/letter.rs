@@ -230,6 +230,16 @@ fn bounded(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
 }
 
+/// For fuzzing: what is read of a payload is written and read again as the same bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rewrite(payload: &[u8]) {
+    if let Ok(read) = decode(payload, false) {
+        let written = encode(&read);
+        let again = decode(&written, false).expect("what was read can be written");
+        assert_eq!(encode(&again), written);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use penstock_events::{CounterMark, Fact, Output, Quality};

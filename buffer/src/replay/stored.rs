@@ -143,6 +143,16 @@ fn damaged(what: &dyn fmt::Display) -> InvalidFile {
     InvalidFile::Damaged(what.to_string())
 }
 
+/// For fuzzing: what is read of a payload is written and read again as the same bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rewrite(payload: &[u8]) {
+    if let Ok(read) = decode(1, payload) {
+        let written = encode(&read);
+        let again = decode(1, &written).expect("what was read can be written");
+        assert_eq!(encode(&again), written);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use penstock_events::EventType;

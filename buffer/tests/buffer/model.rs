@@ -1,10 +1,13 @@
-//! The buffer against a model: random appends, reads, acknowledgements and restarts, in a buffer so
-//! small that it rolls, trims and sheds all the time.
+//! The buffer against a model: random appends, reads, acknowledgements, dead letters, replays and restarts, in a
+//! buffer so small that it rolls, trims and sheds all the time.
 
 use std::collections::BTreeMap;
 
-use penstock_buffer::{Buffer, Condition, Options, PerLane};
-use penstock_events::{Event, EventType, Fact, Lane, Sequence};
+use penstock_buffer::{
+    Buffer, Condition, DeadLetterFilter, DeadLetterId, Options, PerLane, Refusal, Refused, ReplayOrder,
+    Replayed, Selection,
+};
+use penstock_events::{Event, EventType, Fact, GapReason, Lane, Sequence, Timestamp};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
@@ -16,6 +19,12 @@ enum Step {
     Append { pieces: u64, samples: u64, large: u64 },
     /// A destination acknowledges this share (of 255) of what it lacks.
     Ack { slow: bool, lane: Lane, share: u8 },
+    /// A destination refuses the next events of a lane for good.
+    Bury { slow: bool, lane: Lane, events: usize },
+    /// An operator discards the first dead letters, or has them sent again, which succeeds.
+    Decide { letters: usize, discard: bool },
+    /// A destination gets everything again that it had and that is retained.
+    Replay { slow: bool },
     /// Closes and opens.
     Reopen,
     /// Goes on with what a power cut would leave.
@@ -23,11 +32,15 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let lane = prop_oneof![Just(Lane::Business), Just(Lane::Telemetry)];
+    let lane = || prop_oneof![Just(Lane::Business), Just(Lane::Telemetry)];
     prop_oneof![
         6 => (0..40_u64, 0..300_u64, 0..4_u64)
             .prop_map(|(pieces, samples, large)| Step::Append { pieces, samples, large }),
-        4 => (any::<bool>(), lane, any::<u8>()).prop_map(|(slow, lane, share)| Step::Ack { slow, lane, share }),
+        4 => (any::<bool>(), lane(), any::<u8>()).prop_map(|(slow, lane, share)| Step::Ack { slow, lane, share }),
+        2 => (any::<bool>(), lane(), 1..5_usize)
+            .prop_map(|(slow, lane, events)| Step::Bury { slow, lane, events }),
+        1 => (1..4_usize, any::<bool>()).prop_map(|(letters, discard)| Step::Decide { letters, discard }),
+        1 => any::<bool>().prop_map(|slow| Step::Replay { slow }),
         1 => Just(Step::Reopen),
         1 => Just(Step::Crash),
     ]
@@ -40,6 +53,7 @@ struct Model {
     /// Everything ever appended, by place. Gaps are filled in as they are seen.
     appended: PerLane<BTreeMap<Sequence, Event>>,
     cursors: [PerLane<Sequence>; 2],
+    letters: BTreeMap<DeadLetterId, Event>,
     state: u64,
     made: u64,
 }
@@ -55,6 +69,7 @@ impl Model {
             buffer,
             appended: PerLane::default(),
             cursors: [PerLane::default(); 2],
+            letters: BTreeMap::new(),
             state: 0,
             made: 0,
         }
@@ -68,6 +83,9 @@ impl Model {
         match *step {
             Step::Append { pieces, samples, large } => self.append(pieces, samples, large),
             Step::Ack { slow, lane, share } => self.ack(usize::from(slow), lane, share),
+            Step::Bury { slow, lane, events } => self.bury(usize::from(slow), lane, events),
+            Step::Decide { letters, discard } => self.decide(letters, discard),
+            Step::Replay { slow } => self.replay(usize::from(slow)),
             Step::Reopen => {
                 self.buffer.take().expect("open").close().expect("a disk that works");
                 self.buffer = Some(open(&self.disk));
@@ -128,12 +146,105 @@ impl Model {
         assert_eq!(self.buffer().cursor(&name, lane), Some(self.cursors[at][lane]));
     }
 
+    fn bury(&mut self, at: usize, lane: Lane, events: usize) {
+        let name = destination(DESTINATIONS[at]);
+        let from = self.cursors[at][lane].next();
+        let batch = self.buffer().read(lane, from, events).expect("a store that is whole");
+        let Some(&(last, _)) = batch.events.last() else { return };
+        let refusal = Refusal {
+            reason: "no".to_owned(),
+            code: None,
+            first: Timestamp::EPOCH,
+            last: Timestamp::EPOCH,
+            attempts: 1,
+        };
+        let refuse = |(sequence, event): &(Sequence, Event)| Refused {
+            lane,
+            sequence: *sequence,
+            event: event.clone(),
+            refusal: refusal.clone(),
+        };
+        let refused: Vec<Refused> = batch.events.iter().map(refuse).collect();
+        let settled = self.buffer().bury(&name, refused).expect("a disk that works");
+        assert_eq!(settled, batch.events.len());
+        self.buffer().ack(&name, lane, last).expect("it was read");
+        self.cursors[at][lane] = last;
+        let id = |sequence| DeadLetterId { destination: name.clone(), lane, sequence };
+        self.letters.extend(batch.events.into_iter().map(|(place, event)| (id(place), event)));
+    }
+
+    fn decide(&mut self, letters: usize, discard: bool) {
+        let ids: Vec<DeadLetterId> = self.letters.keys().take(letters).cloned().collect();
+        let buffer = self.buffer();
+        if discard {
+            let discarded = buffer.discard_dead_letters(&ids).expect("a disk that works");
+            assert_eq!(discarded, ids.len());
+        } else {
+            assert_eq!(buffer.retry_dead_letters(&ids).expect("a disk that works"), ids.len());
+            for name in DESTINATIONS {
+                let wanted = buffer.dead_letters_to_retry(&destination(name), 10).expect("a disk that works");
+                for letter in wanted {
+                    assert_eq!(self.letters.get(&letter.id), Some(&letter.event));
+                    buffer.settle_dead_letter(&letter.id).expect("a disk that works");
+                }
+            }
+        }
+        ids.iter().for_each(|id| drop(self.letters.remove(id)));
+    }
+
+    fn replay(&self, at: usize) {
+        let buffer = self.buffer();
+        let order = ReplayOrder {
+            destination: destination(DESTINATIONS[at]),
+            selection: Selection::default(),
+            per_second: 1_000,
+        };
+        // There may be nothing that it had.
+        let Ok(ordered) = buffer.order_replay(order, Timestamp::EPOCH) else { return };
+        let mut replay = ordered;
+        while let Some((lane, found)) = buffer.replay_next(&replay).expect("a store that is whole") {
+            for (place, event) in &found.batch.events {
+                assert_eq!(
+                    self.appended[lane].get(place),
+                    Some(event),
+                    "{lane} event {place} was never that"
+                );
+                assert!(*place <= self.cursors[at][lane], "{place} is still on its regular way");
+            }
+            let delivered = found.batch.events.len() as u64;
+            let step = Replayed {
+                lane,
+                next: found.next,
+                delivered,
+                refused: 0,
+                last_refusal: None,
+                missed: found.missing,
+            };
+            buffer.note_replayed(replay.id, step, Timestamp::EPOCH);
+            replay = buffer.replays().into_iter().find(|one| one.id == replay.id).expect("it is known");
+        }
+        assert!(!replay.is_active(), "it came to its end");
+    }
+
+    /// The dead letters are those of the model.
+    fn check_letters(&self) {
+        let page = self
+            .buffer()
+            .dead_letters(&DeadLetterFilter::default(), None, 100_000)
+            .expect("a disk that works");
+        let found: BTreeMap<_, _> =
+            page.letters.into_iter().map(|letter| (letter.id, letter.event)).collect();
+        assert!(found == self.letters, "{} dead letters, and {} were made", found.len(), self.letters.len());
+    }
+
     /// Everything that some destination lacks is there, or announced as a gap.
     fn check(&mut self) {
+        self.check_letters();
         let business = self.read(Lane::Business);
         let announced: Vec<(Sequence, Sequence)> = business
             .values()
             .filter_map(|event| match &event.fact {
+                Fact::Gap { reason: GapReason::Discarded, .. } => None,
                 Fact::Gap { first, last, lost, .. } => {
                     assert_eq!(lost[..], [(EventType::TelemetrySampled, last.0 - first.0 + 1)]);
                     Some((*first, *last))
@@ -172,7 +283,7 @@ impl Model {
     /// Whether a gap that was since delivered and deleted covers `place`.
     fn announced_before(&self, place: Sequence) -> bool {
         self.appended.business.values().any(
-            |event| matches!(&event.fact, Fact::Gap { first, last, .. } if (*first..=*last).contains(&place)),
+            |event| matches!(&event.fact, Fact::Gap { first, last, reason, .. } if *reason != GapReason::Discarded && (*first..=*last).contains(&place)),
         )
     }
 

@@ -1,0 +1,4 @@
+//! See `penstock_buffer::fuzz::files`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| penstock_buffer::fuzz::files(bytes));
