@@ -210,9 +210,8 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
         root.tables("modbus", "[[modbus]]", |device| modbus::read(device, &device_context, &mut catalog));
     let modbus = modbus::lines(modbus);
     let server_context = opcua_server::Context { folder, purpose };
-    let opcua = root.tables("opcua", "[[opcua]]", |server| {
-        opcua_server::read(server, &server_context, &mut catalog)
-    });
+    let opcua =
+        root.tables("opcua", "[[opcua]]", |server| opcua_server::read(server, &server_context, &mut catalog));
     let mut assets = Names::of("asset");
     let gateway_id = gateway.as_ref().and_then(|gateway| gateway.id.as_ref());
     root.each("asset", "[[asset]]", |asset| asset::read(asset, gateway_id, &mut assets, &mut catalog));

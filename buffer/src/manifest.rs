@@ -156,6 +156,19 @@ impl Extent {
         (place <= self.last).then_some(place)
     }
 
+    /// The runs of places from `place` on that damage did not take.
+    pub(crate) fn runs_from(&self, place: Sequence) -> Vec<SequenceRange> {
+        let mut runs = Vec::new();
+        let mut from = place;
+        while let Some(first) = self.first_from(from) {
+            let hole = self.holes.iter().find(|hole| hole.first > first);
+            let last = hole.map_or(self.last, |hole| hole.first.before());
+            runs.push(SequenceRange { first, last });
+            from = last.next();
+        }
+        runs
+    }
+
     /// How many events are in it.
     pub(crate) fn events(&self) -> u64 {
         self.tally.values().sum()

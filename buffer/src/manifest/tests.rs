@@ -52,6 +52,18 @@ fn only_complete_generations_up_to_the_place_are_dropped() {
     assert_eq!(manifest.lanes.telemetry.len(), 1, "the active one stays");
 }
 
+#[test]
+fn what_damage_took_is_passed_over() {
+    let places = |first, last| SequenceRange { first: Sequence(first), last: Sequence(last) };
+    let mut extent = sealed(3, 1, 100).extent;
+    assert_eq!(extent.runs_from(Sequence(7)), [places(7, 100)]);
+    extent.holes = vec![places(1, 4), places(10, 10), places(90, 100)];
+    assert_eq!(extent.runs_from(Sequence(1)), [places(5, 9), places(11, 89)]);
+    assert_eq!(extent.runs_from(Sequence(10)), [places(11, 89)]);
+    assert_eq!(extent.first_from(Sequence(90)), None);
+    assert_eq!(extent.first_from(Sequence(101)), None);
+}
+
 /// What both golden files were made from, but for what version 1 did not say.
 fn golden() -> Manifest {
     let mut first = sealed(3, 1, 100);

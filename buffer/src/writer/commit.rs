@@ -209,20 +209,21 @@ fn stamp(blocks: &[PackedBlock], extent: &mut Extent) -> Writes {
     Writes { blocks: stamped, ..Writes::default() }
 }
 
-/// The events of `extent` after `through`, by type, counted from the blocks.
-pub(super) fn tally_after(source: &Source, extent: &Extent, through: Sequence) -> Result<Tally, Fault> {
+/// The events at `places`, by type, counted from the blocks.
+pub(super) fn tally_of(source: &Source, places: SequenceRange) -> Result<Tally, Fault> {
     let mut lost = Tally::new();
-    let mut place = through.next();
-    while let Some(there) = extent.first_from(place) {
-        place = there;
+    let mut place = places.first;
+    while place <= places.last {
         let header = source.header_with(place)?;
-        if header.first == place {
+        if header.first == place && header.last <= places.last {
             header.tally.iter().for_each(|(&kind, count)| *lost.entry(kind).or_default() += count);
         } else {
             let (_, events) = source.block_with(place)?;
-            let skipped =
-                usize::try_from(place.0 - header.first.0).expect("a block has a few hundred events");
-            events.iter().skip(skipped).for_each(|event| *lost.entry(event.kind()).or_default() += 1);
+            let inside = |at: &Sequence| (place..=places.last).contains(at);
+            let there = (header.first.0..=header.last.0).map(Sequence).zip(&events);
+            there
+                .filter(|(at, _)| inside(at))
+                .for_each(|(_, event)| *lost.entry(event.kind()).or_default() += 1);
         }
         place = header.last.next();
     }

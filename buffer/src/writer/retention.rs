@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use penstock_events::{AssetPath, Event, Fact, GapReason, Lane, Quality, Sequence};
 
 use super::Writer;
-use super::commit::{Lanes, tally_after};
+use super::commit::{Lanes, tally_of};
 use super::outage::Commit;
 use super::pipeline::Flushed;
 use super::policy::{Step, View};
@@ -129,17 +129,16 @@ impl Writer {
     fn give_up_oldest(&mut self, lane: Lane, reason: GapReason) -> Result<(), Fault> {
         let victim = self.oldest(lane)?;
         let through = victim.extent.last;
-        if let Some(gap) = self.gap_left_by(lane, &victim)? {
-            let events: u64 = gap.lost.values().sum();
+        let losses = self.gaps_left_by(lane, &victim, reason)?;
+        if let (Some(first), Some(last)) = (losses.first(), losses.last()) {
+            let events: u64 = losses.iter().flat_map(|loss| loss.lost.values()).sum();
             tracing::warn!(
-                %lane, first = %gap.first, last = %through, events, reason = reason.as_str(),
+                %lane, first = %first.places.first, last = %last.places.last, events, reason = reason.as_str(),
                 "undelivered events were given up"
             );
-            let places = SequenceRange { first: gap.first, last: through };
-            let mut shed_through = PerLane::default();
-            shed_through[lane] = Some(through);
-            let with = Lanes { shed_through, ..Lanes::default() };
-            self.announce(vec![Loss { lane, places, reason, lost: gap.lost }], with)?;
+            let mut with = Lanes::default();
+            with.shed_through[lane] = Some(through);
+            self.announce(losses, with)?;
             self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
         }
         self.drop_generations(lane, through)
@@ -156,29 +155,37 @@ impl Writer {
         Ok(oldest(self).expect("the generation that was just sealed"))
     }
 
-    /// The hole that `victim` leaves for the slowest destination, if it leaves one.
-    fn gap_left_by(&mut self, lane: Lane, victim: &Generation) -> Result<Option<Gap>, Fault> {
-        let Some(slowest) = self.shared.slowest(lane) else { return Ok(None) };
+    /// What the slowest destination loses with `victim`, but for what damage took before.
+    fn gaps_left_by(
+        &mut self,
+        lane: Lane,
+        victim: &Generation,
+        reason: GapReason,
+    ) -> Result<Vec<Loss>, Fault> {
+        let Some(slowest) = self.shared.slowest(lane) else { return Ok(Vec::new()) };
         // The hole begins where the cursors end that a start would find.
         self.save_cursors()?;
-        if victim.extent.last <= slowest || victim.is_empty() {
-            return Ok(None);
-        }
-        if slowest < victim.first {
-            return Ok(Some(Gap { first: victim.first, lost: victim.extent.tally.clone() }));
+        let runs = victim.extent.runs_from(slowest.next().max(victim.first));
+        if slowest < victim.first && victim.extent.holes.is_empty() {
+            let lost = victim.extent.tally.clone();
+            return Ok(runs
+                .into_iter()
+                .map(|places| Loss { lane, places, reason, lost: lost.clone() })
+                .collect());
         }
         let source = self.shared.open_generation(lane, victim.id)?;
         let source = source.expect("only this thread takes generations out of the catalog");
-        match tally_after(&source, &victim.extent, slowest) {
-            Ok(lost) => Ok(Some(Gap { first: slowest.next(), lost })),
+        let loss = |places| tally_of(&source, places).map(|lost| Loss { lane, places, reason, lost });
+        match runs.into_iter().map(loss).collect() {
+            Ok(losses) => Ok(losses),
             Err(fault @ Fault::Io(_)) => Err(fault),
             // What is damaged is announced as that, and the rest of it is given up.
             Err(_) => {
                 drop(source);
                 self.examine(lane, victim.id)?;
-                let left =
+                let listed =
                     lock(&self.shared.catalog).lanes[lane].iter().find(|one| one.id == victim.id).cloned();
-                left.map_or(Ok(None), |left| self.gap_left_by(lane, &left))
+                listed.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, &left, reason))
             }
         }
     }
@@ -239,9 +246,4 @@ pub(crate) struct Loss {
     pub(crate) places: SequenceRange,
     pub(crate) reason: GapReason,
     pub(crate) lost: Tally,
-}
-
-struct Gap {
-    first: Sequence,
-    lost: Tally,
 }

@@ -1,12 +1,12 @@
 //! What must hold of a store after a power cut, given what was promised before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use penstock_buffer::{Buffer, OpenError, PerLane, Replay};
-use penstock_events::{Event, Fact, Lane, Sequence};
+use penstock_buffer::{Buffer, DeadLetter, DeadLetterFilter, DeadLetterId, OpenError, PerLane, Replay};
+use penstock_events::{Event, Fact, GapReason, Lane, Sequence};
 
 use super::Promise;
 use super::workload::{DESTINATIONS, STATE, store, telemetry};
@@ -24,6 +24,10 @@ pub(super) struct Promised {
     replaying: BTreeMap<(u32, Lane), Sequence>,
     /// The replays that were ordered, and whether each had ended.
     replays: BTreeMap<u32, bool>,
+    /// Places of dead letters that must be there.
+    buried: BTreeSet<(String, Lane, Sequence)>,
+    /// Places of telemetry that damage may have taken.
+    damaged: Vec<(Sequence, Sequence)>,
     closed: bool,
 }
 
@@ -42,8 +46,20 @@ impl Promised {
             Promise::ReplayOrdered { id } => drop(self.replays.insert(id, false)),
             Promise::Replaying { id, lane, next } => drop(self.replaying.insert((id, lane), next)),
             Promise::ReplayEnded { id } => drop(self.replays.insert(id, true)),
+            Promise::Buried { destination, lane, first, last } => {
+                let places = (first.0..=last.0).map(Sequence);
+                self.buried.extend(places.map(|place| (destination.clone(), lane, place)));
+            }
+            Promise::Deciding { lane, first, last } => {
+                self.buried.retain(|&(_, of, place)| of != lane || !(first..=last).contains(&place));
+            }
+            Promise::Damaging { first, last, .. } => self.damaged.push((first, last)),
             Promise::Closed => self.closed = true,
         }
+    }
+
+    fn may_be_damaged(&self, lane: Lane, place: Sequence) -> bool {
+        lane == Lane::Telemetry && self.damaged.iter().any(|(first, last)| (first..=last).contains(&&place))
     }
 
     fn durable_head(&self, lane: Lane) -> Sequence {
@@ -58,6 +74,7 @@ struct Found {
     events: PerLane<Vec<(Sequence, Event)>>,
     cursors: BTreeMap<(String, Lane), Sequence>,
     state: BTreeMap<String, Vec<u8>>,
+    letters: BTreeMap<(String, Lane, Sequence), Event>,
 }
 
 /// Opens the store below `root` and compares it with what was promised: the first promise that is broken.
@@ -65,13 +82,14 @@ pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
     let buffer = open(root).map_err(|error| format!("it does not open: {error}"))?;
     let found = Found::in_store(&buffer)?;
     for lane in Lane::ALL {
-        check_order(lane, &found)?;
+        check_order(lane, &found, promised)?;
         check_durable(lane, &found, promised)?;
     }
     check_telemetry(&found, promised)?;
     check_business(&found, promised)?;
     check_cursors(&found, promised)?;
     check_replays(&buffer.replays(), promised)?;
+    check_letters(&found, promised)?;
     buffer.close().map_err(|error| format!("it does not close: {error}"))?;
 
     let again = open(root).map_err(|error| format!("it does not open twice: {error}"))?;
@@ -129,7 +147,15 @@ impl Found {
                 cursors.insert((name.to_owned(), lane), cursor);
             }
         }
-        Ok(Self { heads, events, cursors, state: buffer.state().clone() })
+        let page = buffer
+            .dead_letters(&DeadLetterFilter::default(), None, 10_000)
+            .map_err(|error| format!("dead letters cannot be read: {error}"))?;
+        let place = |letter: DeadLetter| {
+            let DeadLetterId { destination, lane, sequence } = letter.id;
+            ((destination.to_string(), lane, sequence), letter.event)
+        };
+        let letters = page.letters.into_iter().map(place).collect();
+        Ok(Self { heads, events, cursors, state: buffer.state().clone(), letters })
     }
 
     fn slowest(&self, lane: Lane) -> Sequence {
@@ -143,6 +169,8 @@ impl Found {
 
     fn gaps(&self) -> impl Iterator<Item = (Sequence, Sequence)> {
         self.events.business.iter().filter_map(|(_, event)| match event.fact {
+            // Dead letters are another matter.
+            Fact::Gap { reason: GapReason::Discarded, .. } => None,
             Fact::Gap { first, last, .. } => Some((first, last)),
             _ => None,
         })
@@ -156,7 +184,7 @@ fn check_same(again: &Found, found: &Found, promised: &Promised) -> Result<(), S
         return Err("opened again, its cursors or state are others".to_owned());
     }
     for lane in Lane::ALL {
-        check_order(lane, again)?;
+        check_order(lane, again, promised)?;
         check_durable(lane, again, promised)?;
         let held = |place: Sequence| place <= found.heads[lane];
         let (kept, added): (Vec<_>, Vec<_>) = again.events[lane].iter().partition(|(place, _)| held(*place));
@@ -176,15 +204,20 @@ fn check_same(again: &Found, found: &Found, promised: &Promised) -> Result<(), S
 
 /// Places are without holes up to the head, and nothing is missing before the first but what every destination has or
 /// was told of.
-fn check_order(lane: Lane, found: &Found) -> Result<(), String> {
+fn check_order(lane: Lane, found: &Found, promised: &Promised) -> Result<(), String> {
     let events = &found.events[lane];
     for pair in events.windows(2) {
-        if pair[1].0 != pair[0].0.next() {
+        let missing = (pair[0].0.0 + 1..pair[1].0.0).map(Sequence);
+        let is_known =
+            |place| promised.may_be_damaged(lane, place) && is_gone_for_good(lane, place, found, promised);
+        if !missing.clone().all(is_known) {
             return Err(format!("the {lane} lane has a hole between {} and {}", pair[0].0, pair[1].0));
         }
     }
     match events.last() {
-        Some((last, _)) if *last != found.heads[lane] => {
+        Some((last, _))
+            if *last != found.heads[lane] && !promised.may_be_damaged(lane, found.heads[lane]) =>
+        {
             Err(format!("the {lane} lane ends at {last}, and says {}", found.heads[lane]))
         }
         _ => Ok(()),
@@ -293,6 +326,21 @@ fn check_replays(found: &[Replay], promised: &Promised) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Dead letters are there with their events until an operator decides.
+fn check_letters(found: &Found, promised: &Promised) -> Result<(), String> {
+    if let Some(missing) = promised.buried.iter().find(|place| !found.letters.contains_key(place)) {
+        return Err(format!("the dead letter {missing:?} is gone"));
+    }
+    // Which ordinal a place of the business lane has is for `check_durable` to say.
+    let is_right = |(&(_, lane, place), event): (&(String, Lane, Sequence), &Event)| {
+        lane == Lane::Business || *event == telemetry(place.0)
+    };
+    match found.letters.iter().find(|letter| !is_right(*letter)) {
+        Some((place, event)) => Err(format!("the dead letter {place:?} is {event:?}")),
+        None => Ok(()),
+    }
 }
 
 fn expected(lane: Lane, ordinal: u64) -> Event {

@@ -119,6 +119,12 @@ enum Promise {
     Replaying { id: u32, lane: Lane, next: Sequence },
     /// This replay has ended, durably.
     ReplayEnded { id: u32 },
+    /// These events are dead letters of a destination.
+    Buried { destination: String, lane: Lane, first: Sequence, last: Sequence },
+    /// The dead letters of these places are about to end: they may be there.
+    Deciding { lane: Lane, first: Sequence, last: Sequence },
+    /// What holds these places is about to be damaged: they may be lost.
+    Damaging { lane: Lane, first: Sequence, last: Sequence },
     /// The buffer closed without an error.
     Closed,
 }
@@ -137,6 +143,11 @@ impl fmt::Display for Promise {
             Self::ReplayOrdered { id } => write!(f, "replay-ordered {id}"),
             Self::Replaying { id, lane, next } => write!(f, "replaying {id} {lane} {}", next.0),
             Self::ReplayEnded { id } => write!(f, "replay-ended {id}"),
+            Self::Buried { destination, lane, first, last } => {
+                write!(f, "buried {destination} {lane} {} {}", first.0, last.0)
+            }
+            Self::Deciding { lane, first, last } => write!(f, "deciding {lane} {} {}", first.0, last.0),
+            Self::Damaging { lane, first, last } => write!(f, "damaging {lane} {} {}", first.0, last.0),
             Self::Closed => f.write_str("closed"),
         }
     }
@@ -172,6 +183,18 @@ impl FromStr for Promise {
                 Self::Replaying { id: id_of(id)?, lane: lane(name)?, next: place(next)? }
             }
             ["replay-ended", id] => Self::ReplayEnded { id: id_of(id)? },
+            ["buried", destination, name, first, last] => Self::Buried {
+                destination: destination.to_owned(),
+                lane: lane(name)?,
+                first: place(first)?,
+                last: place(last)?,
+            },
+            ["deciding", name, first, last] => {
+                Self::Deciding { lane: lane(name)?, first: place(first)?, last: place(last)? }
+            }
+            ["damaging", name, first, last] => {
+                Self::Damaging { lane: lane(name)?, first: place(first)?, last: place(last)? }
+            }
             ["closed"] => Self::Closed,
             _ => return Err(text.to_owned()),
         })

@@ -1,15 +1,17 @@
-//! What the recorded process does: it appends, reads, acknowledges, replays, closes and opens a buffer so small that it rolls,
-//! trims and sheds all the time, and marks what it was promised.
+//! What the recorded process does: it appends, reads, acknowledges, buries, replays, damages, closes and opens a buffer so
+//! small that it rolls, trims and sheds all the time, and marks what it was promised.
 //!
 //! Events carry their ordinal in their lane: 1, 2, 3 … in the order of appends, whatever place they get.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use penstock_buffer::{
-    Buffer, Options, PerLane, Replay, ReplayError, ReplayOrder, Replayed, Selection, SequenceRange, Ticket,
+    Buffer, DeadLetterFilter, DeadLetterId, Options, PerLane, Refusal, Refused, Replay, ReplayError,
+    ReplayOrder, Replayed, Selection, SequenceRange, Ticket,
 };
 use penstock_events::{Event, Fact, Lane, Sequence, Timestamp};
 
@@ -82,7 +84,10 @@ impl Workload {
                 0..50 => self.append(1),
                 50..65 => self.append(4),
                 65..88 => self.deliver(),
-                88..96 => self.replay(),
+                88..91 => self.bury(),
+                91..92 => self.decide(),
+                92..95 => self.replay(),
+                95..96 => self.damage(),
                 _ => self = self.reopen(),
             }
             self.leave_room();
@@ -134,7 +139,9 @@ impl Workload {
             let Some((last, _)) = batch.events.last() else { break };
             from = last.next();
             for (_, event) in batch.events {
-                if let Fact::Gap { first, last, .. } = event.fact {
+                if let Fact::Gap { first, last, ref stream, .. } = event.fact
+                    && stream == self.buffer.stream(Lane::Telemetry)
+                {
                     self.mark(&Promise::Told { first, last });
                 }
             }
@@ -165,6 +172,71 @@ impl Workload {
         let step = Replayed { lane, next, delivered, refused: 0, last_refusal: None, missed };
         if !self.buffer.note_replayed(id, step, NOW) {
             self.mark(&Promise::ReplayEnded { id });
+        }
+    }
+
+    /// A destination refuses the next few events of a lane for good.
+    fn bury(&mut self) {
+        let name = DESTINATIONS[self.dice.below(2)];
+        let lane = Lane::ALL[self.dice.below(2)];
+        let from = self.buffer.cursor(&destination(name), lane).expect("it is configured").next();
+        let batch = self.buffer.read(lane, from, 3).expect("a store that can be read");
+        // A gap is no event that the checker knows.
+        let known = |(_, event): &&(Sequence, Event)| !matches!(event.fact, Fact::Gap { .. });
+        let refusal = |(sequence, event): &(Sequence, Event)| Refused {
+            lane,
+            sequence: *sequence,
+            event: event.clone(),
+            refusal: Refusal {
+                reason: "no".to_owned(),
+                code: None,
+                first: Timestamp::EPOCH,
+                last: Timestamp::EPOCH,
+                attempts: 1,
+            },
+        };
+        let refused: Vec<Refused> = batch.events.iter().take_while(known).map(refusal).collect();
+        let places: Vec<Sequence> = refused.iter().map(|refused| refused.sequence).collect();
+        let (Some(&first), Some(&last)) = (places.first(), places.last()) else { return };
+        self.buffer.bury(&destination(name), refused).expect("a disk that works");
+        if last.0 - first.0 + 1 == places.len() as u64 {
+            self.mark(&Promise::Buried { destination: name.to_owned(), lane, first, last });
+        }
+        self.mark(&Promise::Acknowledging { destination: name.to_owned(), lane, through: last });
+        self.buffer.ack(&destination(name), lane, last).expect("it was read");
+    }
+
+    /// An operator discards the first dead letter, or has it sent again, which succeeds.
+    fn decide(&mut self) {
+        let page =
+            self.buffer.dead_letters(&DeadLetterFilter::default(), None, 1).expect("a disk that works");
+        for letter in page.letters {
+            let DeadLetterId { lane, sequence, .. } = letter.id;
+            self.mark(&Promise::Deciding { lane, first: sequence, last: sequence });
+            if self.dice.chance(50) {
+                self.buffer.discard_dead_letters(&[letter.id]).expect("a disk that works");
+            } else {
+                self.buffer.retry_dead_letters(std::slice::from_ref(&letter.id)).expect("a disk that works");
+                self.buffer.settle_dead_letter(&letter.id).expect("a disk that works");
+            }
+        }
+    }
+
+    /// A part of a complete generation of telemetry goes bad, and is read.
+    fn damage(&mut self) {
+        let listed = self.buffer.generations(Lane::Telemetry);
+        let Some(victim) = listed.iter().find(|one| one.sealed && !one.delivered) else { return };
+        let Some(SequenceRange { first, last }) = victim.places else { return };
+        let lane = Lane::Telemetry;
+        self.mark(&Promise::Damaging { lane, first, last });
+        let path = self.options.path.join(format!("telemetry/{:08}/db", victim.number));
+        let file = OpenOptions::new().write(true).open(path).expect("only this thread acknowledges");
+        file.write_all_at(&[0; 12 * 1024], 0).expect("a disk that works");
+        drop(file);
+        let mut from = first;
+        while let Some((place, _)) = self.buffer.read(lane, from, 97).expect("it is announced").events.last()
+        {
+            from = place.next();
         }
     }
 
