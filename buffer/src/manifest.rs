@@ -90,6 +90,11 @@ impl Manifest {
         sealed.map(|generation| generation.extent.stored_bytes).sum()
     }
 
+    /// The runs of places that can be read in `lane`.
+    pub(crate) fn runs(&self, lane: Lane) -> Vec<SequenceRange> {
+        self.lanes[lane].iter().flat_map(|generation| generation.extent.runs_from(generation.first)).collect()
+    }
+
     /// Takes out the sealed generations of `lane` that end at or before `through`.
     pub(crate) fn drop_through(&mut self, lane: Lane, through: Sequence) -> Vec<Generation> {
         let generations = &mut self.lanes[lane];

@@ -164,11 +164,12 @@ impl Shared {
 
     /// What is in the buffer, and who still needs it.
     pub(crate) fn status(&self) -> Status {
-        let lanes = {
+        let (lanes, held) = {
             let catalog = lock(&self.catalog);
             let heads = *self.heads.borrow();
-            PerLane::from_fn(|lane| {
-                let generations = &catalog.lanes[lane];
+            let held = PerLane::from_fn(|lane| catalog.runs(lane));
+            let lane_status = |lane| {
+                let generations: &Vec<Generation> = &catalog.lanes[lane];
                 let retained = generations.iter().find(|generation| !generation.is_empty());
                 LaneStatus {
                     first_retained: retained.map_or(heads[lane].next(), |generation| generation.first),
@@ -176,12 +177,13 @@ impl Shared {
                     stored_bytes: catalog.stored_bytes(lane),
                     generations: generations.len(),
                 }
-            })
+            };
+            (PerLane::from_fn(lane_status), held)
         };
         let live = lock(&self.cursors);
         let destination = |name: &DestinationName| {
             let cursor = live.cursors.get(name).unwrap_or_default();
-            let place = |lane: Lane| destination_status(&lanes[lane], cursor[lane]);
+            let place = |lane: Lane| destination_status(&held[lane], cursor[lane]);
             (name.clone(), PerLane::from_fn(place))
         };
         Status {
@@ -205,7 +207,8 @@ impl Shared {
     }
 }
 
-fn destination_status(lane: &LaneStatus, cursor: Sequence) -> DestinationStatus {
-    let next = cursor.next().max(lane.first_retained);
-    DestinationStatus { cursor, backlog: lane.head.next().0.saturating_sub(next.0) }
+/// How far it is in a lane that holds these places.
+fn destination_status(held: &[SequenceRange], cursor: Sequence) -> DestinationStatus {
+    let beyond = |run: &SequenceRange| run.last.next().0.saturating_sub(run.first.max(cursor.next()).0);
+    DestinationStatus { cursor, backlog: held.iter().map(beyond).sum() }
 }

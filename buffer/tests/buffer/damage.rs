@@ -237,6 +237,8 @@ fn a_lane_that_lost_its_end_after_a_crash_goes_on_behind_all_that_may_have_been_
     assert_eq!((*first, last.next()), (Sequence(3), after[0].0), "what nobody has, up to what is there");
     assert!(lost.is_empty(), "how many there were is not known");
     assert_eq!(after[1].1, piece(4));
+    let lacking = buffer.status().destinations[&destination("erp")].business.backlog;
+    assert_eq!(lacking, 2, "what is lost is waited for by nobody");
 }
 
 #[test]
