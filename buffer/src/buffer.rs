@@ -25,7 +25,7 @@ use crate::options::Options;
 use crate::per_lane::{Appended, Heads, PerLane};
 use crate::reader::{Batch, Damage, Read};
 use crate::record::{self, MAX_EVENT_BYTES};
-use crate::recovery::recover;
+use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, lock};
 use crate::status::{GenerationInfo, Status};
 use crate::verify::{Verification, VerifyError};
@@ -78,6 +78,15 @@ impl Buffer {
     /// See [`OpenError`]; each says what to do.
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let found = recover(&options)?;
+        let is_damaged = !found.marks.losses.is_empty();
+        let buffer = Self::start(options, found)?;
+        if is_damaged && let Err(reason) = buffer.ask_writer(Work::KeepHouse) {
+            tracing::warn!(reason, "what is lost by damage is announced when the disk takes it");
+        }
+        Ok(buffer)
+    }
+
+    fn start(options: Options, found: Recovered) -> Result<Self, OpenError> {
         let limits = options.limits();
         let placed = found.manifest.active_extents();
         let shared = Arc::new(Shared {

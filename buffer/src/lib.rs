@@ -128,7 +128,7 @@
 //!
 //! What is lost is announced once, as a `gateway.gap` with the reason `damaged`, as far as some destination did not have it. The loss is
 //! noted in `marks` before the manifest tells of the hole, and the number of the last one that was announced is committed
-//! with the gap, so a crash in between neither repeats nor forgets it. Nobody's read passes a hole before that. What is damaged
+//! with the gap, so a crash in between neither repeats nor forgets it. Nobody's read passes a hole before the loss is noted. What is damaged
 //! is moved to `quarantine`: a file at once, a generation when nothing in it is waited for any more. What gives way there to the
 //! latest is told in the log.
 //!
