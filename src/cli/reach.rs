@@ -48,8 +48,9 @@ impl Reach {
         let shown = |error: io::Error| Exit::cannot_write("standard error", &error);
         let done = self.carry_out(request, &mut |reply| match reply {
             Reply::Record(json) => {
-                bar.clear().map_err(shown)?;
-                take(json)
+                bar.hide().map_err(shown)?;
+                take(json)?;
+                bar.show().map_err(shown)
             }
             Reply::Progress { done, total } => bar.draw(done, total).map_err(shown),
             Reply::Done => Ok(()),

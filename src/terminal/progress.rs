@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use super::grouped;
 
 const CELLS: u64 = 30;
+/// Goes to the beginning of the line and clears it (ECMA-48, section 8.3.41).
+const WIPE: &str = "\r\u{1b}[2K";
 /// Work that takes less needs no bar.
 const AFTER: Duration = Duration::from_millis(300);
 
@@ -15,14 +17,15 @@ pub(crate) struct Bar {
     noun: &'static str,
     began: Instant,
     is_visible: bool,
-    is_drawn: bool,
+    /// What is on the screen, or was until it made way.
+    drawn: Option<String>,
 }
 
 impl Bar {
     /// A bar for `what` is done to so many of a `noun`.
     pub(crate) fn new(what: &'static str, noun: &'static str) -> Self {
         let is_visible = io::stderr().is_terminal();
-        Self { what, noun, began: Instant::now(), is_visible, is_drawn: false }
+        Self { what, noun, began: Instant::now(), is_visible, drawn: None }
     }
 
     /// No bar, for what is quick or would be disturbed.
@@ -38,21 +41,42 @@ impl Bar {
         if !self.is_visible || self.began.elapsed() < AFTER {
             return Ok(());
         }
-        self.is_drawn = true;
-        write!(io::stderr(), "\r\u{1b}[2K{}", self.line(done, total))?;
-        io::stderr().flush()
+        let line = self.line(done, total);
+        self.put(&line)?;
+        self.drawn = Some(line);
+        Ok(())
     }
 
-    /// Takes it from the screen: before anything else is written, and at the end.
+    /// Makes way for what is about to be written to standard output, where both are on one screen.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn hide(&self) -> io::Result<()> {
+        if self.drawn.is_some() && io::stdout().is_terminal() { self.put("") } else { Ok(()) }
+    }
+
+    /// Comes back after that.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn show(&self) -> io::Result<()> {
+        match &self.drawn {
+            Some(line) if io::stdout().is_terminal() => self.put(line),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes it from the screen at the end.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.is_drawn) {
-            write!(io::stderr(), "\r\u{1b}[2K")?;
-            io::stderr().flush()?;
-        }
-        Ok(())
+        if self.drawn.take().is_some() { self.put("") } else { Ok(()) }
+    }
+
+    fn put(&self, line: &str) -> io::Result<()> {
+        write!(io::stderr(), "{WIPE}{line}")?;
+        io::stderr().flush()
     }
 
     fn line(&self, done: u64, total: u64) -> String {
