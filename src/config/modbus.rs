@@ -84,19 +84,19 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
     let timeouts = SHORTEST_TIMEOUT..=LONGEST_TIMEOUT;
     let connect_timeout = table.key("connect_timeout", "3s").or_in(DEFAULT_CONNECT_TIMEOUT, timeouts.clone());
     let request_timeout = table.key("request_timeout", "1s").or_in(DEFAULT_REQUEST_TIMEOUT, timeouts);
-    if poll < request_timeout {
-        poll_field
-            .spot()
-            .warning("`poll` is shorter than `request_timeout`: while the device is slow, polls are skipped")
-            .record();
-    }
     let mut limits = limits(table);
     if let Some(transport) = &transport {
         limits = limits.with_request_cost(transport.request_cost_bytes());
     }
     let tags = tags(table, source, &limits, context.folder, catalog);
-    let transport = transport?;
     let groups = Group::by_poll(tags.into_iter().map(|placed| (placed.poll.unwrap_or(poll), placed.tag)));
+    if groups.first().is_some_and(|fastest| fastest.poll < request_timeout) {
+        poll_field
+            .spot()
+            .warning("`poll` is shorter than `request_timeout`: while the device is slow, polls are skipped")
+            .record();
+    }
+    let transport = transport?;
     let device = Device { source, name, unit, connect_timeout, request_timeout, limits, groups };
     let (address_at, unit_at) = (address_field.spot().clone(), unit_field.spot().clone());
     Some(PlacedDevice { device, transport, address_at, unit_at })

@@ -66,6 +66,11 @@ impl Inquiry {
         &self.plan
     }
 
+    /// Every block that is or will be asked, while the plan is cut and after.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.plan.blocks.iter().chain(self.made.iter().flat_map(|made| &made.blocks)).copied()
+    }
+
     /// Begins a poll at `now`.
     pub(super) fn begin(&mut self, now: Instant) {
         match self.retry_at {

@@ -172,3 +172,39 @@ impl Rtu {
 fn malformed(wrong: Wrong) -> Failure {
     Failure::Malformed(wrong.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{HELD_BACK_BY_CONVERTER, Pace, SHORTEST_SILENCE};
+
+    #[test]
+    fn the_silence_before_a_request_is_three_and_a_half_bytes_or_1750_us() {
+        for (baud, bits, silence_us) in
+            [(1_200, 11, 32_083), (9_600, 11, 4_010), (9_600, 10, 3_645), (19_200, 11, 2_005)]
+        {
+            let pace = Pace::of_serial(baud, bits, Duration::ZERO);
+            assert_eq!(pace.silence.as_micros(), silence_us, "{baud}");
+            assert_eq!(pace.drained_after, pace.silence.max(HELD_BACK_BY_CONVERTER));
+        }
+        assert_eq!(Pace::of_serial(115_200, 11, Duration::ZERO).silence, SHORTEST_SILENCE);
+        assert_eq!(Pace::of_network(Duration::ZERO).silence, SHORTEST_SILENCE);
+    }
+
+    #[test]
+    fn devices_that_need_longer_get_it() {
+        let turnaround = Duration::from_millis(50);
+        for pace in [Pace::of_serial(19_200, 11, turnaround), Pace::of_network(turnaround)] {
+            assert_eq!(pace.silence, turnaround);
+            assert!(pace.drained_after >= turnaround);
+        }
+    }
+
+    #[test]
+    fn a_slow_line_has_the_time_that_its_bytes_take() {
+        let pace = Pace::of_serial(1_200, 11, Duration::ZERO);
+        // 256 bytes of eleven bits at 1200 a second.
+        assert_eq!(pace.on_wire(256).as_millis(), 2_346);
+    }
+}

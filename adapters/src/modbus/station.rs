@@ -241,11 +241,11 @@ impl Station {
         }
     }
 
+    /// Remembers that a reply to what was asked may still come, which looks like another one.
     fn suspect(&mut self) {
         let Some(ask) = self.ask() else { return };
         if self.suspicion.is_none() {
-            let asked: Vec<Block> =
-                self.rounds.iter().flat_map(|round| round.inquiry.plan().blocks.clone()).collect();
+            let asked: Vec<Block> = self.rounds.iter().flat_map(|round| round.inquiry.blocks()).collect();
             self.suspicion = harmless(&ask.block, &asked, &self.device.limits);
         }
     }
