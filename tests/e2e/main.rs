@@ -21,6 +21,7 @@ mod power_cycle;
 mod proof_is_strict;
 mod refusals;
 mod serial_line;
+mod shared_address;
 mod sigkill;
 mod sigterm;
 mod status;
