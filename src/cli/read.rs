@@ -47,6 +47,13 @@ impl Read {
         let wanted = select(&self.wanted, &config.plan).map_err(Exit::not_found)?;
         let every = if self.watch { self.every.max(SHORTEST_WATCH) } else { AT_ONCE };
         let lines = narrowed(&config.modbus, every, |tag| wanted.contains(&tag.id()));
+        if let Some(server) =
+            config.opcua.iter().find(|server| server.tags.iter().any(|tag| wanted.contains(&tag.id)))
+        {
+            let message =
+                format_args!("{} is an OPC UA server, and `read` asks Modbus devices only", server.name);
+            return Err(Exit::usage(message));
+        }
         let sheet = Sheet::of(&config.plan, &lines);
         runtime()?.block_on(self.show(Asked::polling(lines), sheet, &config))
     }

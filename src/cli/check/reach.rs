@@ -1,13 +1,16 @@
-//! Who can be reached: for `penstock check --probe`. Every source is read once and every broker is visited once,
-//! all at the same time; nothing is written to a device and nothing published.
+//! Who can be reached: for `penstock check --probe`. Every Modbus device is read once, every OPC UA
+//! server connected to and every broker visited, all at the same time; nothing is written and nothing published.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use penstock_adapters::modbus::{Device, Transport};
+use penstock_adapters::opcua::Server;
 use penstock_events::{Cause, Observation, Sample, SourceId};
 use penstock_uplink::mqtt::{self, Reach};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::super::asked::{Asked, narrowed};
 use super::super::{install_cryptography, print, runtime};
@@ -35,7 +38,7 @@ pub(super) struct Reached {
     name: String,
     address: String,
     reached: bool,
-    /// Not known where it was not reached.
+    /// Not known where it was not reached, and not tried with OPC UA.
     answers: Option<bool>,
     /// Whether it lets us in; devices let everyone in who reaches them.
     lets_in: Option<bool>,
@@ -49,9 +52,10 @@ pub(super) struct Reached {
 pub(super) fn probe(config: &Config) -> Result<Vec<Reached>, Exit> {
     install_cryptography();
     runtime()?.block_on(async {
-        let (sources, destinations) =
-            tokio::join!(sources(config), join_all(config.mqtt.iter().map(destination)));
-        Ok(sources.into_iter().chain(destinations).collect())
+        let servers = join_all(config.opcua.iter().map(server));
+        let destinations = join_all(config.mqtt.iter().map(destination));
+        let (devices, servers, destinations) = tokio::join!(devices(config), servers, destinations);
+        Ok(devices.into_iter().chain(servers).chain(destinations).collect())
     })
 }
 
@@ -93,7 +97,7 @@ pub(super) fn verdict(all: &[Reached]) -> Result<(), Exit> {
     }
 }
 
-async fn sources(config: &Config) -> Vec<Reached> {
+async fn devices(config: &Config) -> Vec<Reached> {
     let lines = narrowed(&config.modbus, AT_ONCE, |_| true);
     let devices: BTreeMap<SourceId, (Transport, &Device)> = config
         .modbus
@@ -129,6 +133,28 @@ async fn sources(config: &Config) -> Vec<Reached> {
         reached
     };
     devices.into_iter().map(judge).collect()
+}
+
+/// Only whether there is a connection: a session would be one more of the few that a server has.
+async fn server(server: &Server) -> Reached {
+    let endpoint = &server.endpoint;
+    let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
+    let reason = match timeout(server.connect_timeout, connecting).await {
+        Ok(Ok(_at_once_closed)) => None,
+        Ok(Err(error)) => Some(format!("cannot connect: {error}")),
+        Err(_elapsed) => Some(format!("no connection within {:?}", server.connect_timeout)),
+    };
+    let advice = "Is it on, are name and port right, is a firewall in between?";
+    Reached {
+        kind: "opcua",
+        name: server.name.to_string(),
+        address: format!("{}:{}", endpoint.host(), endpoint.port()),
+        reached: reason.is_none(),
+        answers: None,
+        lets_in: None,
+        advice: reason.is_some().then(|| advice.to_owned()),
+        reason,
+    }
 }
 
 async fn destination(destination: &Destination) -> Reached {
@@ -202,7 +228,7 @@ impl Reached {
     }
 
     fn is_usable(&self) -> bool {
-        self.reached && self.answers == Some(true) && self.lets_in != Some(false)
+        self.reached && self.answers != Some(false) && self.lets_in != Some(false)
     }
 
     fn cells(&self) -> [String; 6] {
