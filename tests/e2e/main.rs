@@ -16,6 +16,8 @@ mod dead_plc;
 mod happy_path;
 mod late_reply;
 mod nonsense;
+mod opcua_recovery;
+mod opcua_values;
 mod operator;
 mod power_cycle;
 mod proof_is_strict;

@@ -11,8 +11,7 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
     hold          ends all changes
     unsubscribe   deletes all subscriptions, as an operator of the server can, and tells nobody
     mute          publishes nothing any more, while sessions and their requests go on
-    forget        deletes the node of the tag `late`
-    restore       makes it again
+    add           makes the variable Late, if --without-late left it out
 
 Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
@@ -123,7 +122,8 @@ class Oven:
         await add("Name", "oven", ua.VariantType.String)
         await add("Zones", [20.0, 21.0, 22.0], ua.VariantType.Double)
         await add("Still", 7, ua.VariantType.Int32, STILL_SINCE)
-        await add("Late", 1, ua.VariantType.Int32)
+        if not self.options.without_late:
+            await add("Late", 1, ua.VariantType.Int32)
         for number in range(self.options.many):
             await add(f"T{number}", 0.0, ua.VariantType.Double)
 
@@ -163,9 +163,7 @@ class Oven:
             elif command == "mute":
                 for subscription in service.subscriptions.values():
                     await subscription.stop()
-            elif command == "forget":
-                await self.server.delete_nodes([self.variables["Late"]])
-            elif command == "restore":
+            elif command == "add":
                 await self.add("Late", 2, ua.VariantType.Int32)
             record(done=command)
 
@@ -177,6 +175,7 @@ def main():
     parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--period", type=float, default=0.02)
+    parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--secure", action="store_true")
     parser.add_argument("--certificates")
     parser.add_argument("--user-certificate")

@@ -40,7 +40,7 @@ const CONFINED: [(&str, &[&str]); 15] = [
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: [&str; 17] = [
+const PURE: [&str; 23] = [
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
@@ -53,8 +53,14 @@ const PURE: [&str; 17] = [
     "adapters/src/modbus/rtu/frame",
     "adapters/src/modbus/schedule",
     "adapters/src/modbus/suspicion",
+    "adapters/src/opcua/dating",
+    "adapters/src/opcua/decode",
     "adapters/src/opcua/node",
+    "adapters/src/opcua/offer",
+    "adapters/src/opcua/request",
     "adapters/src/opcua/security",
+    "adapters/src/opcua/sequence",
+    "adapters/src/opcua/silence",
     "buffer/src/block",
     "buffer/src/record",
     "uplink/src/mqtt/topic",

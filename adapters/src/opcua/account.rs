@@ -86,7 +86,7 @@ impl Account {
     /// The server refuses the tag at `index`.
     pub(super) fn refused(&mut self, index: usize, status: StatusCode, news: &mut News) {
         let now = self.clock.now();
-        self.dating.declare_bad(index, now);
+        self.dating.declare_bad(index);
         self.bad[index] = true;
         let sample = Sample::Bad(decode::cause(status));
         news.readings.push(Reading { tag: self.server.tags[index].id, sample, time: now });
@@ -95,11 +95,10 @@ impl Account {
     /// The server has no other value of the tag at `index` than the one that is known: after an outage through
     /// which the session lived, what did not change is as good as before.
     pub(super) fn confirmed(&mut self, index: usize, news: &mut News) {
-        let now = self.clock.now();
         if self.dating.is_declared_bad(index)
             && let Some(sample) = self.known[index].clone()
         {
-            self.sample(index, sample, Some(now), news);
+            self.sample(index, sample, Some(self.clock.now()), news);
         }
     }
 
@@ -128,7 +127,7 @@ impl Account {
         if self.ledger.failed(failure, observed) == Standing::StillDown {
             return Ok(());
         }
-        self.dating.declare_all_bad(observed);
+        self.dating.declare_all_bad();
         let cause: Cause = failure.cause();
         self.say(Observation::Lost { source: self.server.source, observed, cause }).await
     }

@@ -1,44 +1,43 @@
-//! When a value was: at the source's time, save right after the gateway itself had said that there is none. Pure.
+//! When a value was: at the source's time, save that a value which was told before the gateway itself said that
+//! there is none is told anew, when it was seen again. Pure.
 
 use penstock_events::{Reading, Timestamp};
 
-/// Which tags were declared bad by the gateway, and when.
+/// Which tags were declared bad by the gateway, and the source's time of the last value of each.
 #[derive(Debug)]
 pub(super) struct Dating {
-    declared_bad: Vec<Option<Timestamp>>,
+    declared_bad: Vec<bool>,
+    last: Vec<Option<Timestamp>>,
 }
 
 impl Dating {
     /// No tag of so many was declared bad.
     pub(super) fn new(tags: usize) -> Self {
-        Self { declared_bad: vec![None; tags] }
+        Self { declared_bad: vec![false; tags], last: vec![None; tags] }
     }
 
     /// The tag at `index` was declared bad, for a reason that the source knows nothing of.
-    pub(super) fn declare_bad(&mut self, index: usize, at: Timestamp) {
-        self.declared_bad[index].get_or_insert(at);
+    pub(super) fn declare_bad(&mut self, index: usize) {
+        self.declared_bad[index] = true;
     }
 
     /// Whether it still is.
     pub(super) fn is_declared_bad(&self, index: usize) -> bool {
-        self.declared_bad[index].is_some()
+        self.declared_bad[index]
     }
 
     /// Every tag was, with its source.
-    pub(super) fn declare_all_bad(&mut self, at: Timestamp) {
-        for declared in &mut self.declared_bad {
-            declared.get_or_insert(at);
-        }
+    pub(super) fn declare_all_bad(&mut self) {
+        self.declared_bad.fill(true);
     }
 
-    /// The time of a value of the tag at `index`. A value that is older than the declaration has been told
-    /// before, at its own time; that it is good again is a fact of the time at which it was seen.
+    /// The time of a value of the tag at `index`. One that is no later than the last has been told at its own
+    /// time; that it is good again is a fact of the time at which it was seen.
     pub(super) fn time(&mut self, index: usize, source: Option<Timestamp>, observed: Timestamp) -> Timestamp {
         let time = source.unwrap_or(observed);
-        match self.declared_bad[index].take() {
-            Some(declared) if time <= declared => observed,
-            _ => time,
-        }
+        let was_bad = std::mem::take(&mut self.declared_bad[index]);
+        let last = self.last[index].replace(time);
+        if was_bad && last.is_some_and(|last| time <= last) { observed } else { time }
     }
 }
 
@@ -76,13 +75,17 @@ mod tests {
     }
 
     #[test]
-    fn an_old_value_that_comes_back_after_a_loss_is_dated_when_it_was_seen_and_a_new_one_when_it_was() {
-        let mut dating = Dating::new(2);
-        dating.declare_all_bad(at(10));
-        dating.declare_bad(0, at(12));
+    fn a_value_that_is_told_again_after_a_loss_is_dated_when_it_was_seen_and_another_when_it_was() {
+        let mut dating = Dating::new(3);
+        for index in 0..3 {
+            assert_eq!(dating.time(index, Some(at(5)), at(9)), at(5));
+        }
+        dating.declare_all_bad();
+        dating.declare_bad(0);
         assert_eq!(dating.time(0, Some(at(5)), at(20)), at(20));
         assert_eq!(dating.time(0, Some(at(6)), at(21)), at(6));
-        assert_eq!(dating.time(1, Some(at(15)), at(20)), at(15));
+        assert_eq!(dating.time(1, Some(at(7)), at(20)), at(7));
+        assert_eq!(dating.time(2, Some(at(3)), at(20)), at(20));
         assert!(!dating.is_declared_bad(1));
     }
 

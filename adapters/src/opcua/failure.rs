@@ -70,6 +70,19 @@ impl Failure {
     }
 }
 
+/// Whether a request failed because there is no connection, and not for what it asked.
+pub(super) fn is_of_connection(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadConnectionClosed
+            | StatusCode::BadConnectionRejected
+            | StatusCode::BadCommunicationError
+            | StatusCode::BadNotConnected
+            | StatusCode::BadServerNotConnected
+            | StatusCode::BadSecureChannelClosed
+    )
+}
+
 /// What an operator can do about a refusal (OPC 10000-4, section 7.39.2).
 fn advice(status: StatusCode) -> &'static str {
     match status {

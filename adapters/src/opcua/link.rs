@@ -9,7 +9,7 @@ use opcua::client::{Client, ClientBuilder, IdentityToken, Session, SessionPollRe
 use opcua::types::{Error, StatusCode};
 use tokio::time::timeout;
 
-use super::failure::Failure;
+use super::failure::{Failure, is_of_connection};
 use super::offer;
 use super::security::Identity;
 use super::server::Server;
@@ -45,8 +45,9 @@ pub(super) struct Link {
 pub(super) async fn open(server: &Server) -> Result<Link, Failure> {
     let opening = async {
         let mut client = client(server)?;
+        let discoverer = discoverer(server)?;
         let url = server.endpoint.to_string();
-        let offered = client.get_server_endpoints_from_url(url.as_str()).await.map_err(connect)?;
+        let offered = discoverer.get_server_endpoints_from_url(url.as_str()).await.map_err(connect)?;
         let endpoint = offer::choose(server, &offered)?;
         let token = token(&server.identity)?;
         let (session, event_loop) = client.connect_to_endpoint_directly(endpoint, token).map_err(connect)?;
@@ -83,14 +84,27 @@ impl Link {
     }
 }
 
+/// A client that keeps a session alive over many connections.
 fn client(server: &Server) -> Result<Client, Failure> {
+    built(identified(server).session_retry_limit(-1))
+}
+
+/// A client that asks once what a server offers, and does not try for ever.
+fn discoverer(server: &Server) -> Result<Client, Failure> {
+    built(identified(server).session_retry_limit(0))
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, Failure> {
+    builder.client().map_err(|problems| Failure::Credentials(problems.join("; ")))
+}
+
+fn identified(server: &Server) -> ClientBuilder {
     ClientBuilder::new()
         .application_name(APPLICATION_NAME)
         .application_uri(APPLICATION_URI)
         .product_uri(PRODUCT_URI)
         .session_name(format!("penstock {}", server.name))
         .session_timeout(u32::try_from(server.session_timeout.as_millis()).unwrap_or(u32::MAX))
-        .session_retry_limit(-1)
         .session_retry_initial(RESUME_FIRST)
         .session_retry_max(RESUME_LONGEST)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
@@ -103,8 +117,6 @@ fn client(server: &Server) -> Result<Client, Failure> {
         .recreate_subscriptions(false)
         .trust_server_certs(false)
         .verify_server_certs(true)
-        .client()
-        .map_err(|problems| Failure::Credentials(problems.join("; ")))
 }
 
 fn token(identity: &Identity) -> Result<IdentityToken, Failure> {
@@ -123,13 +135,9 @@ fn connect(error: Error) -> Failure {
 
 /// What a failed attempt says: that there is no connection, or that the server does not want one.
 fn refusal(status: StatusCode) -> Failure {
-    match status {
-        StatusCode::BadConnectionClosed
-        | StatusCode::BadConnectionRejected
-        | StatusCode::BadCommunicationError
-        | StatusCode::BadTimeout
-        | StatusCode::BadNotConnected
-        | StatusCode::BadServerNotConnected => Failure::Connect(status),
-        _ => Failure::Refused { status },
+    if status == StatusCode::BadTimeout || is_of_connection(status) {
+        Failure::Connect(status)
+    } else {
+        Failure::Refused { status }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::messages::{Postbox, Shard};
 use super::{Ended, MOST_NOTIFICATIONS, Visit};
 use crate::opcua::account::News;
-use crate::opcua::failure::Failure;
+use crate::opcua::failure::{Failure, is_of_connection};
 use crate::opcua::silence;
 use crate::opcua::{decode, request};
 
@@ -208,7 +208,13 @@ impl Visit<'_> {
             return Ok(());
         }
         self.retry = None;
-        self.read_namespaces().await?;
+        match self.read_namespaces().await {
+            Err(Failure::Request { status, .. }) if is_of_connection(status) => {
+                self.retry = Some((Instant::now() + rest, rest));
+                return Ok(());
+            }
+            read => read?,
+        }
         for shard in 0..self.shards.len() {
             let refused = |item: &Item| matches!(item, Item::Refused { shard: of, .. } if *of == shard);
             let tags: Vec<usize> =

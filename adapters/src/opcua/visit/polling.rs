@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Ended, Visit};
 use crate::opcua::account::News;
-use crate::opcua::failure::Failure;
+use crate::opcua::failure::{self, Failure};
 use crate::opcua::request;
 use crate::opcua::server::Server;
 
@@ -78,6 +78,8 @@ impl Visit<'_> {
                 Err(status) if request::is_too_large(status) && self.read_size > 1 => {
                     self.read_size = part.len().div_ceil(2);
                 }
+                // The session may go on over another connection; until then polls are left out.
+                Err(status) if failure::is_of_connection(status) => break,
                 Err(status) => return Err(Failure::Request { request: "reading values", status }.into()),
             }
         }

@@ -1,0 +1,159 @@
+//! An oven with an OPC UA server: asyncua, playing `tests/peers/oven.py`, which keeps its own record.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::Value;
+
+use super::event::Event;
+use super::loopback::own_address;
+use super::patience::eventually;
+use super::plc::peer;
+use super::process::Process;
+use super::proof::Proof;
+
+/// A running oven, called `oven` in the gateway's configuration.
+pub(crate) struct Oven {
+    host: Ipv4Addr,
+    port: u16,
+    process: Process,
+    told: usize,
+}
+
+/// A value of a tag and the source time from which on it was there.
+pub(crate) type Recorded = (i64, f64);
+
+impl Oven {
+    /// Starts an oven.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts an oven with options of `oven.py`.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let host = own_address();
+        let (process, port) = started(host, 0, options);
+        Self { host, port, process, told: 0 }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (self.host, self.port).into()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, at the same address, counting from 0.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        (self.process, _) = started(self.host, self.port, options);
+        self.told = 0;
+    }
+
+    /// Tells it a command and waits until it has obeyed.
+    #[track_caller]
+    pub(crate) fn tell(&mut self, command: &str) {
+        self.process.tell(command);
+        self.told += 1;
+        eventually(command, || {
+            let done = self.process.stdout(0).iter().filter(|line| line.contains("\"done\"")).count();
+            (done >= self.told).then_some(())
+        });
+    }
+
+    /// Ends all changes; the record is complete then.
+    #[track_caller]
+    pub(crate) fn hold(&mut self) {
+        self.tell("hold");
+        eventually("the oven to hold", || {
+            self.process.stdout(0).iter().any(|line| line.contains("\"held\"")).then_some(())
+        });
+    }
+
+    /// What it recorded of `tag`.
+    pub(crate) fn record(&self, tag: &str) -> Vec<Recorded> {
+        let lines = self.process.stdout(0);
+        let facts = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let of_tag = facts.filter(|fact| fact["tag"] == tag);
+        of_tag.filter_map(|fact| Some((fact["at"].as_i64()?, fact["value"].as_f64()?))).collect()
+    }
+
+    /// The record of its counter, in whole numbers.
+    pub(crate) fn counts(&self) -> Vec<(i64, u64)> {
+        self.record("count").into_iter().map(|(at, count)| (at, count as u64)).collect()
+    }
+
+    /// The last value of its counter.
+    pub(crate) fn last_count(&self) -> f64 {
+        self.record("count").last().expect("it is recorded at the start").1
+    }
+}
+
+fn started(host: Ipv4Addr, port: u16, options: &[&str]) -> (Process, u16) {
+    let mut command = peer("oven.py");
+    command.args(["--host", &host.to_string(), "--port", &port.to_string()]).args(options);
+    let process = Process::start("asyncua", &mut command);
+    let port = eventually("asyncua to listen", || {
+        let lines = process.stdout(0);
+        let ready = lines.iter().find(|line| line.contains("\"listening\""))?;
+        serde_json::from_str::<Value>(ready).ok()?["listening"].as_u64()?.try_into().ok()
+    });
+    (process, port)
+}
+
+/// The server at `address` and its asset. `keys` go to the server.
+pub(crate) fn toml(address: SocketAddr, keys: &str) -> String {
+    format!(
+        r#"
+[[opcua]]
+name = "oven"
+endpoint = "opc.tcp://{address}/oven"
+publish = "50ms"
+sample = "0s"
+queue = 1000
+{keys}
+tags = [
+  {{ name = "count", node = "nsu=urn:plant:oven;s=Count" }},
+  {{ name = "temp",  node = "nsu=urn:plant:oven;s=Temp", unit = "Cel" }},
+  {{ name = "name",  node = "nsu=urn:plant:oven;s=Name" }},
+  {{ name = "zone",  node = "nsu=urn:plant:oven;s=Zones", element = 1 }},
+  {{ name = "still", node = "nsu=urn:plant:oven;s=Still" }},
+  {{ name = "late",  node = "nsu=urn:plant:oven;s=Late" }},
+  {{ name = "read",  node = "nsu=urn:plant:oven;s=Count", mode = "read" }},
+  {{ name = "never", node = "nsu=urn:plant:oven;s=Never" }},
+]
+
+[[asset]]
+path = "heat-treatment/oven"
+produced = {{ good = {{ tag = "oven.count", highest = 4294967295 }} }}
+telemetry = [{{ tag = "oven.*" }}]
+"#
+    )
+}
+
+/// The good samples of `tag`, each with its time.
+pub(crate) fn samples(proof: &Proof, tag: &str) -> Vec<Recorded> {
+    let samples = proof.about("telemetry.sampled", &format!("oven.{tag}"));
+    let good = samples.into_iter().filter(|event| event.data()["quality"]["status"] == "good");
+    good.map(|event| (event.time_us, event.number())).collect()
+}
+
+/// Whether a good sample says that `tag` has `value`.
+pub(crate) fn has(events: &[Event], tag: &str, value: f64) -> bool {
+    let tag = format!("oven.{tag}");
+    events
+        .iter()
+        .any(|event| event.is("telemetry.sampled", &tag) && event.data()["value"].as_f64() == Some(value))
+}
+
+/// Checks that what was received of the counter in one life of the oven is what it recorded, from the first value
+/// to the last: each once, none missing, each at its source's time.
+#[track_caller]
+pub(crate) fn assert_recorded(received: &[Recorded], record: &[Recorded]) {
+    let first = received.first().expect("something was received");
+    let begin = record.iter().position(|recorded| recorded == first);
+    let begin = begin.unwrap_or_else(|| panic!("{first:?} was never recorded"));
+    let expected = &record[begin..(begin + received.len()).min(record.len())];
+    assert_eq!(received, expected, "received and recorded");
+}

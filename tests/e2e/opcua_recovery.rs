@@ -1,0 +1,131 @@
+//! Whatever happens to a session, the values come back, and each ends by comparing what the server recorded with
+//! what was received.
+
+use crate::harness::oven::{Recorded, assert_recorded, samples, toml};
+use crate::harness::{Event, Gateway, Mosquitto, Oven, Proof, Relay, Site, Subscriber};
+
+const NONE: &str = "security = \"None\"\npoll = \"100ms\"";
+/// Kills of the server in a row, each with its namespaces elsewhere.
+const KILLS: usize = 5;
+
+struct Plant {
+    oven: Oven,
+    subscriber: Subscriber,
+    gateway: Gateway,
+    _broker: Mosquitto,
+}
+
+impl Plant {
+    /// A gateway that has read some values of an oven, through `relay` if there is one.
+    fn start(relay: impl FnOnce(&Oven) -> Option<Relay>) -> (Self, Option<Relay>) {
+        let oven = Oven::start();
+        let relay = relay(&oven);
+        let address = relay.as_ref().map_or(oven.address(), Relay::address);
+        let broker = Mosquitto::start();
+        let subscriber = Subscriber::of(&broker);
+        let gateway = Site::empty().device(&toml(address, NONE)).uplink(broker.address()).start();
+        let plant = Self { oven, subscriber, gateway, _broker: broker };
+        plant.counted_to(20.0);
+        (plant, relay)
+    }
+
+    fn counted_to(&self, value: f64) {
+        self.subscriber.wait_until("some values", |events| counts(events).any(|count| count >= value));
+    }
+
+    /// Holds the oven, and waits until all that it recorded must have come.
+    fn finish(&mut self) -> Proof {
+        self.oven.hold();
+        let last = self.oven.last_count();
+        self.subscriber.wait_until("the last value", |events| {
+            counts(events).last() == Some(last)
+                && events.iter().any(|event| event.counts("oven.count", last as u64))
+        });
+        self.subscriber.flush();
+        Proof::of(&self.subscriber.events())
+    }
+}
+
+/// The good samples of the counter.
+fn counts(events: &[Event]) -> impl Iterator<Item = f64> {
+    let samples = events.iter().filter(|event| event.is("telemetry.sampled", "oven.count"));
+    samples.filter_map(|event| event.data()["value"].as_f64())
+}
+
+/// What was received of one life of the oven: what it recorded, at the times at which it did.
+fn of_life(received: &[Recorded], record: &[Recorded]) -> Vec<Recorded> {
+    received.iter().filter(|sample| record.contains(sample)).copied().collect()
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are() {
+    let (mut plant, _) = Plant::start(|_| None);
+    let mut records = Vec::new();
+    for kill in 1..=KILLS {
+        plant.oven.kill();
+        records.push(plant.oven.record("count"));
+        plant.subscriber.wait_until("the outage", |events| {
+            events.iter().filter(|event| event.is("gateway.source_down", "oven")).count() == kill
+        });
+        plant.oven.restart(&["--shift", &(kill % 3).to_string()]);
+        plant.subscriber.wait_until("values of the next life", |events| {
+            let up = events.iter().filter(|event| event.is("gateway.source_up", "oven")).count();
+            let counted = events.iter().filter(|event| event.is("telemetry.sampled", "oven.count"));
+            let counted = counted.filter_map(|event| Some((event.time_us, event.data()["value"].as_f64()?)));
+            let counted: Vec<Recorded> = counted.collect();
+            up == kill && of_life(&counted, &plant.oven.record("count")).len() >= 10
+        });
+    }
+    let proof = plant.finish();
+    records.push(plant.oven.record("count"));
+    let received = samples(&proof, "count");
+    let lives: Vec<_> = records.iter().map(|record| of_life(&received, record)).collect();
+    assert_eq!(lives.iter().map(Vec::len).sum::<usize>(), received.len(), "all of it was recorded");
+    for (received, record) in lives.iter().zip(&records) {
+        assert_recorded(received, record);
+    }
+    proof.outages("oven", KILLS, KILLS);
+}
+
+#[test]
+fn nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts() {
+    let (mut plant, relay) = Plant::start(|oven| Some(Relay::to(oven.address())));
+    let relay = relay.expect("it was asked for");
+    relay.cut();
+    plant.subscriber.wait_until("the outage", |events| {
+        events.iter().any(|event| event.is("gateway.source_down", "oven"))
+    });
+    relay.open();
+    plant.gateway.status_until("the same session", |status| status["sources"][0]["resumed"] == 1);
+    let proof = plant.finish();
+
+    assert_recorded(&samples(&proof, "count"), &plant.oven.record("count"));
+    proof.counts("oven.count", 1 << 32, &[&plant.oven.counts()]);
+    proof.outages("oven", 1, 1);
+    let still = proof.about("telemetry.sampled", "oven.still");
+    let said: Vec<&serde_json::Value> =
+        still.iter().map(|event| &event.data()["quality"]["status"]).collect();
+    assert_eq!(said, ["good", "bad", "good"], "what did not change is good again");
+    assert_eq!(plant.gateway.status().expect("it runs")["sources"][0]["connects"], 1);
+}
+
+#[test]
+fn subscriptions_that_the_server_deletes_are_made_again() {
+    let (mut plant, _) = Plant::start(|_| None);
+    plant.oven.tell("unsubscribe");
+    plant.gateway.status_until("another session", |status| status["sources"][0]["connects"] == 2);
+    let proof = plant.finish();
+    proof.counts("oven.count", 1 << 32, &[&plant.oven.counts()]);
+}
+
+#[test]
+fn a_server_that_stops_publishing_but_keeps_the_session_is_found_out() {
+    let (mut plant, _) = Plant::start(|_| None);
+    plant.oven.tell("mute");
+    plant.subscriber.wait_until("the outage", |events| {
+        events.iter().any(|event| event.is("gateway.source_down", "oven"))
+    });
+    let proof = plant.finish();
+    proof.counts("oven.count", 1 << 32, &[&plant.oven.counts()]);
+    proof.outages("oven", 1, 1);
+}
