@@ -100,13 +100,14 @@ pub struct Reading {
 /// What an adapter hands to ingest: one hop, one message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
-    /// The source answered: readings of one poll, in configuration order.
+    /// The source answered: readings of one poll, in configuration order, or what one message of it says. No tag
+    /// occurs twice, so that all of it can be stored at once.
     Polled {
         /// Who answered.
         source: SourceId,
         /// When the gateway had the readings.
         observed: Timestamp,
-        /// One reading per tag that was due.
+        /// One reading per tag that was due or has changed.
         readings: Vec<Reading>,
     },
     /// The source stopped answering. Said once; nothing follows until it answers again.
