@@ -28,6 +28,7 @@ mod node;
 mod observer;
 mod offer;
 mod request;
+pub mod pki;
 mod security;
 mod sequence;
 mod server;
