@@ -13,6 +13,7 @@ mod read;
 mod run;
 mod selecting;
 mod status;
+mod trust;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,9 @@ enum Command {
     /// Decide what becomes of events that a destination refused for good
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Decide which OPC UA servers are trusted, by their certificates
+    #[command(subcommand)]
+    Trust(trust::Trust),
 }
 
 /// The configuration that a command is about.
@@ -85,6 +89,7 @@ impl Cli {
             Command::Status(status) => status.execute(),
             Command::Buffer(buffer) => buffer.execute(),
             Command::Dead(dead) => dead.execute(),
+            Command::Trust(trust) => trust.execute(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod modbus;
 mod mqtt;
 mod opcua_server;
 mod opcua_tag;
+mod pki;
 mod report;
 mod secret;
 mod setting;
@@ -81,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) modbus: Vec<Line>,
     /// The OPC UA servers to read.
     pub(crate) opcua: Vec<Server>,
+    /// Where the gateway's certificate and those of its servers are.
+    pub(crate) pki: PathBuf,
     /// How the buffer is opened.
     pub(crate) buffer: penstock_buffer::Options,
     /// The brokers to deliver to.
@@ -226,6 +229,8 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
     let mqtt = root.tables("mqtt", "[[mqtt]]", |table| mqtt::read(table, &context, &mut names));
     let log = root.table("log", "[log]", LogSettings::read).unwrap_or_default();
 
+    let pki = pki::read(root, folder, &buffer.path);
+
     let (origin, gateway) = (origin?, gateway?);
     let control_socket = control_socket(root, &gateway, &buffer, folder);
     let (sources, tags) = catalog.into_plan();
@@ -235,6 +240,7 @@ fn read_root(root: &Table<'_>, folder: &Path, purpose: Purpose) -> Option<Config
         plan: Plan { origin, sources, tags },
         modbus,
         opcua,
+        pki,
         mqtt,
         shutdown_grace: gateway.shutdown_grace,
         control_socket,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use penstock_adapters::opcua::pki::TrustListError;
 use penstock_buffer::OpenError;
 
 use crate::api::AskError;
@@ -107,6 +108,18 @@ impl From<AskError> for Exit {
             AskError::NotRunning { .. } | AskError::NoAnswer { .. } => UNAVAILABLE,
         };
         Self::saying(status, error)
+    }
+}
+
+impl From<TrustListError> for Exit {
+    /// Certificates cannot be read or decided about.
+    fn from(error: TrustListError) -> Self {
+        match error.error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Self::no_permission(format_args!("{error}; ask as root, or as the gateway's user"))
+            }
+            _ => Self::saying(IO, error),
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct TrustList {
 /// What became of a certificate.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Standing {
+    /// It is the gateway's own.
+    Own,
     /// It was accepted.
     Trusted,
     /// It was not.
@@ -69,7 +71,7 @@ pub struct Rejection {
 /// What is in the folder.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Listing {
-    /// The certificates: those that are trusted first, each group with the newest first.
+    /// The certificates: the gateway's own, those that are trusted, the others; each group with the newest first.
     pub kept: Vec<Kept>,
     /// Files that hold no certificate, and why.
     pub unreadable: Vec<(PathBuf, InvalidCertificate)>,
@@ -79,7 +81,8 @@ pub struct Listing {
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {error}")]
 pub struct TrustListError {
-    path: PathBuf,
+    /// Which of its folders or files.
+    pub path: PathBuf,
     /// What the disk said.
     #[source]
     pub error: io::Error,
@@ -107,8 +110,9 @@ impl TrustList {
     /// When the folder cannot be read.
     pub fn list(&self) -> Result<Listing, TrustListError> {
         let mut listing = Listing::default();
-        self.read(Standing::Trusted, &mut listing)?;
-        self.read(Standing::Rejected, &mut listing)?;
+        for standing in [Standing::Own, Standing::Trusted, Standing::Rejected] {
+            self.read(standing, &mut listing)?;
+        }
         Ok(listing)
     }
 
@@ -227,6 +231,7 @@ impl TrustList {
 
     fn folder(&self, standing: Standing) -> PathBuf {
         self.root.join(match standing {
+            Standing::Own => "own/certs",
             Standing::Trusted => "trusted/certs",
             Standing::Rejected => "rejected/certs",
         })
