@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use penstock_adapters::opcua::pki::{Application, Passport};
 use penstock_buffer::{Buffer, OpenError, Options};
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
@@ -49,7 +50,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the buffer cannot be opened, its state cannot be restored, or it fails while running.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    let Config { plan, modbus, opcua, buffer, mqtt, shutdown_grace, control_socket, warnings, .. } = config;
+    let Config { plan, modbus, opcua, pki, buffer, mqtt, shutdown_grace, control_socket, warnings, .. } =
+        config;
     for warning in warnings.problems() {
         warn!(at = %warning.path, "{}", warning.message);
     }
@@ -64,7 +66,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let tokens = Tokens::default();
     let pulse = Pulse::default();
 
-    let (adapters, sources) = adapters::start(modbus, opcua, &observed, &tokens.adapters);
+    let passport = Passport::new(pki, application(&origin));
+    let (adapters, sources) = adapters::start(modbus, opcua, passport, &observed, &tokens.adapters);
     let vitals = Vitals { buffer: buffer.clone(), observations: observed.downgrade(), ingest: pulse.clone() };
     // The adapters hold the only senders left: ingest ends when they have.
     drop(observed);
@@ -108,6 +111,12 @@ async fn open(options: Options) -> Result<Buffer, OpenError> {
             opened => return opened,
         }
     }
+}
+
+/// What the gateway is to OPC UA servers.
+fn application(origin: &Origin) -> Application {
+    let Origin { gateway, site } = origin;
+    Application { name: format!("penstock {gateway}"), uri: format!("urn:penstock:{site}:{gateway}") }
 }
 
 fn start_destinations(

@@ -12,6 +12,7 @@ use super::Purpose;
 use super::catalog::Catalog;
 use super::credentials::{self, Login};
 use super::opcua_tag::{self, Defaults};
+use super::pki;
 use super::setting::Text;
 use super::table::Table;
 use super::tag_list::{self, Incomplete};
@@ -66,6 +67,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
     let endpoint = table.key("endpoint", "opc.tcp://192.168.10.40:4840").required::<EndpointUrl>();
     let security_field = table.key("security", "Basic256Sha256/SignAndEncrypt");
     let security = security_field.required::<Security>();
+    let pin = pki::pin(table);
     let identity = identity(table, context);
     if let Some(security) = security
         && let Err(error) = Server::check_identity(security, &identity)
@@ -92,6 +94,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
         name,
         endpoint: endpoint?,
         security: security?,
+        pin,
         identity,
         publish,
         poll,

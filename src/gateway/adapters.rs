@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use penstock_adapters::Clock;
 use penstock_adapters::modbus::{self, Device, DeviceStatus, Line};
+use penstock_adapters::opcua::pki::Passport;
 use penstock_adapters::opcua::{self as opc_ua, Server, ServerStatus};
 use penstock_events::{Observation, SourceId};
 use tokio::sync::{mpsc, watch};
@@ -17,12 +18,14 @@ use crate::supervise::Stage;
 pub(super) fn start(
     lines: Vec<Line>,
     servers: Vec<Server>,
+    passport: Passport,
     observations: &mpsc::Sender<Observation>,
     stop: &CancellationToken,
 ) -> (Stage, Vec<SourceView>) {
     let mut adapters = Adapters {
         stage: Stage::default(),
         views: BTreeMap::new(),
+        passport: Arc::new(passport),
         clock: Clock::system(),
         observations: observations.clone(),
         stop: stop.clone(),
@@ -35,6 +38,7 @@ pub(super) fn start(
 struct Adapters {
     stage: Stage,
     views: BTreeMap<SourceId, SourceView>,
+    passport: Arc<Passport>,
     clock: Clock,
     observations: mpsc::Sender<Observation>,
     stop: CancellationToken,
@@ -72,6 +76,7 @@ impl Adapters {
         let wiring = opc_ua::Wiring {
             observations: self.observations.clone(),
             status,
+            passport: Arc::clone(&self.passport),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
         };

@@ -42,7 +42,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// Code that is a function of its arguments: planning, decoding, normalizing.
-const PURE: &[\&str] = &[
+const PURE: &[&str] = &[
     "events/src/",
     "adapters/src/modbus/address",
     "adapters/src/modbus/decode",
@@ -262,7 +262,7 @@ fn mentions<'a>(file: &'a File, name: &'a str) -> impl Iterator<Item = usize> + 
 }
 
 fn impure(tree: &Tree) -> Vec<Offence> {
-    saying(tree, &PURE, &IMPURE)
+    saying(tree, PURE, IMPURE)
 }
 
 fn writing(tree: &Tree) -> Vec<Offence> {
@@ -296,6 +296,6 @@ fn every_place_that_is_named_here_exists() {
     let tree = Tree::of_this_repository();
     let homes = CONFINED.iter().flat_map(|(_, homes)| homes.iter());
     let gone: Vec<&&str> =
-        homes.chain(&PURE).filter(|place| !tree.rust().any(|file| file.path.starts_with(**place))).collect();
+        homes.chain(PURE).filter(|place| !tree.rust().any(|file| file.path.starts_with(**place))).collect();
     assert!(gone.is_empty(), "moved or deleted, so the rules no longer hold there: {gone:?}");
 }

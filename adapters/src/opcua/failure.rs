@@ -22,6 +22,9 @@ pub(super) enum Failure {
     /// The gateway's or the user's certificate or key cannot be used.
     #[error("{0}")]
     Credentials(String),
+    /// The server's certificate was refused.
+    #[error("{0}")]
+    NotAdmitted(String),
     /// The server refused to open a session.
     #[error("the server refuses a session: {status}{advice}", advice = advice(*.status))]
     Refused {
@@ -54,9 +57,11 @@ impl Failure {
     /// The cause that the tags' quality shows.
     pub(super) fn cause(&self) -> Cause {
         match self {
-            Self::Connect(_) | Self::Lost(_) | Self::NotOffered(_) | Self::Credentials(_) => {
-                Cause::Disconnected
-            }
+            Self::Connect(_)
+            | Self::Lost(_)
+            | Self::NotOffered(_)
+            | Self::Credentials(_)
+            | Self::NotAdmitted(_) => Cause::Disconnected,
             Self::ConnectTimeout(_) | Self::Silent(_) | Self::Overrun(_) => Cause::Timeout,
             Self::Refused { status } | Self::SubscriptionLost(status) => decode::cause(*status),
             Self::Request { status: StatusCode::BadTimeout, .. } => Cause::Timeout,

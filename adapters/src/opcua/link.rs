@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use opcua::client::{Client, ClientBuilder, IdentityToken, Session, SessionPollResult};
-use opcua::types::{Error, StatusCode};
+use opcua::types::{EndpointDescription, Error, StatusCode};
+use penstock_events::Timestamp;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::failure::{Failure, is_of_connection};
 use super::offer;
-use super::security::Identity;
+use super::pki::{Expected, Expiry, Passport, Pki};
+use super::security::{Identity, Security};
 use super::server::Server;
+use crate::Clock;
 
 /// What the server is told of who asks.
 const APPLICATION_NAME: &str = "penstock";
-const APPLICATION_URI: &str = "urn:penstock:gateway";
 const PRODUCT_URI: &str = "urn:penstock";
 /// How often a session is used when nothing else is asked for; three that fail in a row end the connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -41,14 +44,21 @@ pub(super) struct Link {
     pub(super) happenings: Happenings,
 }
 
-/// Opens a session at `server`.
-pub(super) async fn open(server: &Server) -> Result<Link, Failure> {
+/// Opens a session at `server`, which is judged by its certificate first.
+pub(super) async fn open(server: &Server, passport: &Passport, clock: &Clock) -> Result<Link, Failure> {
     let opening = async {
-        let mut client = client(server)?;
-        let discoverer = discoverer(server)?;
+        let pki = match server.security {
+            Security::None => None,
+            Security::Secured { .. } => Some(passport.open(clock.now()).await.map_err(credentials)?),
+        };
+        let mut client = client(server, passport, pki.as_deref())?;
+        let discoverer = discoverer(server, passport, pki.as_deref())?;
         let url = server.endpoint.to_string();
         let offered = discoverer.get_server_endpoints_from_url(url.as_str()).await.map_err(connect)?;
         let endpoint = offer::choose(server, &offered)?;
+        if let Some(pki) = pki {
+            admit(pki, server, &endpoint, clock.now()).await?;
+        }
         let token = token(&server.identity)?;
         let (session, event_loop) = client.connect_to_endpoint_directly(endpoint, token).map_err(connect)?;
         let mut happenings: Happenings = Box::pin(event_loop.enter());
@@ -84,24 +94,48 @@ impl Link {
     }
 }
 
+/// Fails unless the certificate that the endpoint names is good and trusted. The library then encrypts for the
+/// holder of its key, and ends the session when the server shows another one.
+async fn admit(
+    pki: Arc<Pki>,
+    server: &Server,
+    endpoint: &EndpointDescription,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let der = endpoint.server_certificate.as_ref().to_vec();
+    let application_uri = endpoint.server.application_uri.as_ref().to_owned();
+    let presented_by = format!("{} at {}", server.name, server.endpoint);
+    let (host, pin) = (server.endpoint.host().to_owned(), server.pin.clone());
+    let judging = move || {
+        let expected = Expected { host: &host, application_uri: &application_uri, pin: pin.as_ref() };
+        pki.admit(&der, &expected, &presented_by, now)
+    };
+    let judged = tokio::task::spawn_blocking(judging).await.map_err(credentials)?;
+    let certificate = judged.map_err(|error| Failure::NotAdmitted(error.to_string()))?;
+    if let Expiry::Soon(until) = Expiry::of(&certificate, now) {
+        warn!(source = %server.name, %until, "the server's certificate expires soon: renew it at the server");
+    }
+    Ok(())
+}
+
 /// A client that keeps a session alive over many connections.
-fn client(server: &Server) -> Result<Client, Failure> {
-    built(identified(server).session_retry_limit(-1))
+fn client(server: &Server, passport: &Passport, pki: Option<&Pki>) -> Result<Client, Failure> {
+    built(identified(server, passport, pki).session_retry_limit(-1))
 }
 
 /// A client that asks once what a server offers, and does not try for ever.
-fn discoverer(server: &Server) -> Result<Client, Failure> {
-    built(identified(server).session_retry_limit(0))
+fn discoverer(server: &Server, passport: &Passport, pki: Option<&Pki>) -> Result<Client, Failure> {
+    built(identified(server, passport, pki).session_retry_limit(0))
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, Failure> {
     builder.client().map_err(|problems| Failure::Credentials(problems.join("; ")))
 }
 
-fn identified(server: &Server) -> ClientBuilder {
-    ClientBuilder::new()
+fn identified(server: &Server, passport: &Passport, pki: Option<&Pki>) -> ClientBuilder {
+    passport
+        .equip(ClientBuilder::new(), pki)
         .application_name(APPLICATION_NAME)
-        .application_uri(APPLICATION_URI)
         .product_uri(PRODUCT_URI)
         .session_name(format!("penstock {}", server.name))
         .session_timeout(u32::try_from(server.session_timeout.as_millis()).unwrap_or(u32::MAX))
@@ -115,8 +149,6 @@ fn identified(server: &Server) -> ClientBuilder {
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_array_length(MAX_ARRAY_LENGTH)
         .recreate_subscriptions(false)
-        .trust_server_certs(false)
-        .verify_server_certs(true)
 }
 
 fn token(identity: &Identity) -> Result<IdentityToken, Failure> {
@@ -126,6 +158,11 @@ fn token(identity: &Identity) -> Result<IdentityToken, Failure> {
         Identity::Certificate { certificate, key } => IdentityToken::new_x509_path(certificate, key)
             .map_err(|error| Failure::Credentials(format!("the user's certificate or key: {error}"))),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn credentials(error: impl std::error::Error) -> Failure {
+    Failure::Credentials(error.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]

@@ -17,6 +17,7 @@ use super::account::{Account, Unheard};
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::link::{self, Happenings, Link};
+use super::pki::Passport;
 use super::server::Server;
 use super::status::ServerStatus;
 use super::visit::{Contact, Ended, Visit};
@@ -40,6 +41,8 @@ pub struct Wiring {
     pub observations: mpsc::Sender<Observation>,
     /// Where the status page reads.
     pub status: watch::Sender<ServerStatus>,
+    /// The gateway's certificates, for servers that are secured.
+    pub passport: Arc<Passport>,
     /// The time of day.
     pub clock: Clock,
     /// Ends the observer.
@@ -51,13 +54,13 @@ pub struct Wiring {
 /// Sends a `Polled` for what each message of the server says, and one `Lost` when the server stops answering or
 /// was never reached; then nothing until it answers again.
 pub async fn observe(server: Arc<Server>, wiring: Wiring) {
-    let Wiring { observations, status, clock, stop } = wiring;
+    let Wiring { observations, status, passport, clock, stop } = wiring;
     let ledger = Ledger::new(&server.name, status);
-    let mut account = Account::new(Arc::clone(&server), ledger, clock, observations);
+    let mut account = Account::new(Arc::clone(&server), ledger, clock.clone(), observations);
     let mut rests = RESTS.build();
     loop {
         let opened = tokio::select! {
-            opened = link::open(&server) => opened,
+            opened = link::open(&server, &passport, &clock) => opened,
             () = stop.cancelled() => return,
         };
         let (ended, was_well) = match opened {

@@ -13,6 +13,7 @@ mod certificate;
 mod file;
 mod fingerprint;
 mod own;
+mod passport;
 mod trust_list;
 mod verdict;
 
@@ -23,6 +24,7 @@ use penstock_events::Timestamp;
 pub use certificate::{Certificate, InvalidCertificate, Signature};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use own::{Application, Expiry, OwnCertificate, OwnError};
+pub use passport::Passport;
 pub use trust_list::{Kept, Listing, Rejection, Standing, TrustList, TrustListError};
 pub use verdict::{Check, Expected, InvalidCheck, Names, Pin, Refusal, Trusted, Verdict, judge};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use penstock_events::{SourceId, SourceName};
 
 use super::endpoint::EndpointUrl;
+use super::pki::Pin;
 use super::security::{Identity, Security};
 use super::tag::Tag;
 
@@ -19,6 +20,8 @@ pub struct Server {
     pub endpoint: EndpointUrl,
     /// How it is spoken to.
     pub security: Security,
+    /// What is known to be wrong with its certificate.
+    pub pin: Option<Pin>,
     /// As whom.
     pub identity: Identity,
     /// How often the server sends what changed.

@@ -15,8 +15,6 @@ use super::file::{self, PRIVATE, PUBLIC};
 
 const CERTIFICATE: &str = "own/certs/penstock.der";
 const KEY: &str = "own/private/penstock.pem";
-/// Where the library keeps what it was told to believe; see [`OwnCertificate::equip`].
-const LIBRARY: &str = "session";
 const KEY_BITS: u32 = 2048;
 /// A gateway outlives its commissioning engineer; every renewal is a walk to every server.
 const VALID_DAYS: u32 = 20 * 365;
@@ -164,19 +162,11 @@ impl OwnCertificate {
     }
 
     /// Gives a client this certificate and its URI.
-    ///
-    /// The library's check of servers is switched off: [`judge`](super::judge) stands in front of it, and the
-    /// library sees to it that the server holds the key of the certificate that was judged. What it believes it
-    /// notes in a folder of its own, which nobody else reads.
-    #[expect(dead_code, reason = "the session that is equipped follows")]
-    pub(in crate::opcua) fn equip(&self, client: ClientBuilder) -> ClientBuilder {
+    pub(super) fn equip(&self, client: ClientBuilder) -> ClientBuilder {
         client
             .application_uri(self.application_uri())
-            .pki_dir(self.root.join(LIBRARY))
             .certificate_path(self.root.join(CERTIFICATE))
             .private_key_path(self.root.join(KEY))
-            .trust_server_certs(true)
-            .verify_server_certs(false)
     }
 }
 

@@ -1,0 +1,77 @@
+//! The gateway's certificates, opened when the first server needs them, and tried again until they can be.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use opcua::client::ClientBuilder;
+use penstock_events::Timestamp;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use super::Pki;
+use super::own::{Application, Expiry, OwnError};
+
+/// Where the library keeps what it was told to believe.
+const LIBRARY: &str = "session";
+
+/// What the gateway shows to servers.
+#[derive(Debug)]
+pub struct Passport {
+    root: PathBuf,
+    application: Application,
+    pki: OnceCell<Arc<Pki>>,
+}
+
+impl Passport {
+    /// The certificates in the folder `root`. Nothing is opened yet.
+    pub fn new(root: PathBuf, application: Application) -> Self {
+        Self { root, application, pki: OnceCell::new() }
+    }
+
+    /// The certificates, which are made when they are missing. What cannot be opened is tried again the next
+    /// time: a clock is set, a disk is mended.
+    pub(in crate::opcua) async fn open(&self, now: Timestamp) -> Result<Arc<Pki>, OwnError> {
+        let opening = || async {
+            let (root, application) = (self.root.clone(), self.application.clone());
+            let opened = spawn_blocking(move || Pki::open(&root, &application, now)).await;
+            let pki = opened.unwrap_or_else(|ended| Err(OwnError::Make(ended.to_string())))?;
+            let own = pki.own();
+            if own.is_new() {
+                let (certificate, fingerprint) = (own.path(), own.certificate().fingerprint());
+                info!(
+                    certificate = %certificate.display(), %fingerprint,
+                    "the gateway has made its certificate: accept it at each OPC UA server"
+                );
+            }
+            Ok(Arc::new(pki))
+        };
+        let pki = self.pki.get_or_try_init(opening).await?;
+        let own = pki.own();
+        match own.expiry(now) {
+            Expiry::Far => {}
+            Expiry::Soon(until) => warn!(%until, "the gateway's certificate expires soon"),
+            Expiry::Over(since) => {
+                warn!(%since, "the gateway's certificate has expired: servers may refuse it")
+            }
+        }
+        Ok(Arc::clone(pki))
+    }
+
+    /// Tells a client who it is.
+    ///
+    /// The library's own check of servers is switched off: [`judge`](super::judge) stands in front of it, and the
+    /// library sees to it that the server holds the key of the certificate that was judged. What it believes it
+    /// notes in a folder of its own, which nobody else reads.
+    pub(in crate::opcua) fn equip(&self, client: ClientBuilder, pki: Option<&Pki>) -> ClientBuilder {
+        let client = client
+            .application_uri(&self.application.uri)
+            .pki_dir(self.root.join(LIBRARY))
+            .trust_server_certs(true)
+            .verify_server_certs(false);
+        match pki {
+            Some(pki) => pki.own().equip(client),
+            None => client,
+        }
+    }
+}
