@@ -160,7 +160,6 @@ fn token(identity: &Identity) -> Result<IdentityToken, Failure> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn credentials(error: impl std::error::Error) -> Failure {
     Failure::Credentials(error.to_string())
 }

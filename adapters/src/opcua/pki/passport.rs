@@ -52,7 +52,7 @@ impl Passport {
             Expiry::Far => {}
             Expiry::Soon(until) => warn!(%until, "the gateway's certificate expires soon"),
             Expiry::Over(since) => {
-                warn!(%since, "the gateway's certificate has expired: servers may refuse it")
+                warn!(%since, "the gateway's certificate has expired: servers may refuse it");
             }
         }
         Ok(Arc::clone(pki))
