@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Configured, runtime};
+use super::{Configured, print, runtime};
 use crate::api;
 use crate::config::Purpose;
 use crate::exit::Exit;
@@ -23,7 +23,6 @@ impl Status {
         let config = self.configured.load(Purpose::Check)?;
         let resource = if self.json { "/status" } else { "/status.txt" };
         let answer = runtime()?.block_on(api::ask(&config.control_socket, resource));
-        println!("{}", answer?.trim_end());
-        Ok(())
+        print::line(answer?.trim_end())
     }
 }
