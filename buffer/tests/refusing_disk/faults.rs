@@ -43,7 +43,7 @@ fn with_faults(name: &str, scenario: impl FnOnce(&Faults)) {
     let shim = directory.path().join("faults.so");
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
-        .args([&shim, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/buffer/faults.c")])
+        .args([&shim, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refusing_disk/faults.c")])
         .arg("-ldl")
         .status()
         .expect("a C compiler, `cc`, which the buffer's compression needs too");
