@@ -17,6 +17,7 @@ mod happy_path;
 mod late_reply;
 mod nonsense;
 mod opcua_recovery;
+mod opcua_security;
 mod opcua_values;
 mod operator;
 mod power_cycle;

@@ -1,0 +1,77 @@
+//! A secured OPC UA server is read when its certificate was accepted by name, as the user that was configured, and
+//! not before; every refusal says why.
+
+use serde_json::Value;
+
+use crate::harness::oven::{assert_recorded, has, samples, toml};
+use crate::harness::{Gateway, Mosquitto, Oven, Proof, Site, Subscriber};
+
+fn secured(policy: &str) -> String {
+    format!("security = \"{policy}\"\npoll = \"100ms\"")
+}
+
+/// Why the oven is not read, once it is so for a reason that has `words`.
+#[track_caller]
+fn refused(gateway: &Gateway, words: &str) -> String {
+    let status = gateway.status_until(words, |status| detail(status).contains(words));
+    detail(&status).to_owned()
+}
+
+fn detail(status: &Value) -> &str {
+    status["sources"][0]["detail"].as_str().unwrap_or_default()
+}
+
+/// The fingerprint of the one certificate that was refused.
+#[track_caller]
+fn fingerprint(gateway: &Gateway) -> String {
+    let listed = gateway.json(&["trust", "list", "--json"]);
+    let refused: Vec<&Value> = listed.iter().filter(|one| one["standing"] == "refused").collect();
+    assert_eq!(refused.len(), 1, "{listed:?}");
+    refused[0]["fingerprint"].as_str().expect("a fingerprint").to_owned()
+}
+
+#[track_caller]
+fn accept(gateway: &Gateway, fingerprint: &str) {
+    let done = gateway.command(&["trust", "accept", fingerprint, "--yes"]);
+    assert_eq!(done.code(), 0, "{}", done.stderr());
+}
+
+/// Holds the oven, and checks that everything from the first value that came on was told as it recorded it.
+#[track_caller]
+fn assert_read(oven: &mut Oven, subscriber: &Subscriber) -> Proof {
+    subscriber.wait_until("some values", |events| {
+        events.iter().filter(|event| event.is("production.completed", "oven.count")).count() > 20
+    });
+    oven.hold();
+    let last = oven.last_count();
+    subscriber.wait_until("the last value", |events| {
+        has(events, "count", last) && events.iter().any(|event| event.counts("oven.count", last as u64))
+    });
+    subscriber.flush();
+    let proof = Proof::of(&subscriber.events());
+    assert_recorded(&samples(&proof, "count"), &oven.record("count"));
+    proof.counts("oven.count", 1 << 32, &[&oven.counts()]);
+    proof
+}
+
+#[test]
+fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accepted() {
+    let mut oven = Oven::with(&["--secure"]);
+    let broker = Mosquitto::start();
+    let subscriber = Subscriber::of(&broker);
+    let keys = secured("Basic256Sha256/SignAndEncrypt");
+    let gateway = Site::empty().device(&toml(oven.address(), &keys)).uplink(broker.address()).start();
+
+    let why = refused(&gateway, "nobody has accepted it");
+    let fingerprint = fingerprint(&gateway);
+    assert!(why.contains(&format!("penstock trust accept {fingerprint}")), "{why}");
+    assert!(gateway.log().contains(&fingerprint), "{}", gateway.log());
+    accept(&gateway, &fingerprint);
+
+    let proof = assert_read(&mut oven, &subscriber);
+    proof.outages("oven", 1, 1);
+    let status = gateway.status_until("the server to be up", |status| status["sources"][0]["state"] == "up");
+    assert_eq!(status["sources"][0]["connects"], 1);
+    let standing = &gateway.json(&["trust", "show", &fingerprint, "--json"])[0]["standing"];
+    assert_eq!(standing, "trusted");
+}
