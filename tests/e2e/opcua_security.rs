@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::harness::oven::{assert_recorded, has, samples, toml};
-use crate::harness::{Gateway, Mosquitto, Oven, Proof, Site, Subscriber};
+use crate::harness::{Gateway, Mosquitto, Oven, Proof, Site, Subscriber, eventually};
 
 fn secured(policy: &str) -> String {
     format!("security = \"{policy}\"\npoll = \"100ms\"")
@@ -65,7 +65,7 @@ fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accep
     let why = refused(&gateway, "nobody has accepted it");
     let fingerprint = fingerprint(&gateway);
     assert!(why.contains(&format!("penstock trust accept {fingerprint}")), "{why}");
-    assert!(gateway.log().contains(&fingerprint), "{}", gateway.log());
+    eventually("the log to name it", || gateway.log().contains(&fingerprint).then_some(()));
     accept(&gateway, &fingerprint);
 
     let proof = assert_read(&mut oven, &subscriber);
@@ -74,4 +74,48 @@ fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accep
     assert_eq!(status["sources"][0]["connects"], 1);
     let standing = &gateway.json(&["trust", "show", &fingerprint, "--json"])[0]["standing"];
     assert_eq!(standing, "trusted");
+}
+
+/// A gateway that logs in with a wrong password and does not know the server: each is told, and mended while it
+/// does not run.
+fn a_user_is_let_in_with(policy: &str) {
+    let mut oven = Oven::with(&["--secure"]);
+    let broker = Mosquitto::start();
+    let subscriber = Subscriber::of(&broker);
+    let login = "username = \"edge\"\npassword = { file = \"password\" }";
+    let keys = format!("{}\n{login}", secured(policy));
+    let site = Site::empty().device(&toml(oven.address(), &keys)).uplink(broker.address());
+    let mut gateway = Gateway::start_beside(&site.toml(), &[("password", "not-this-one\n")]);
+    refused(&gateway, "nobody has accepted it");
+    gateway.stop();
+    accept(&gateway, &fingerprint(&gateway));
+
+    gateway.restart();
+    let why = refused(&gateway, "mend username and password");
+    assert!(why.contains("BadUserAccessDenied"), "{why}");
+    let shown = gateway.command(&["status"]).stdout();
+    assert!(shown.contains("mend username and password"), "{shown}");
+    gateway.stop();
+    assert!(!gateway.log().contains("not-this-one"), "{}", gateway.log());
+    assert!(!subscriber.events().iter().any(|event| event.is("gateway.source_up", "oven")));
+    gateway.write("password", "hunter2\n");
+
+    gateway.restart();
+    assert_read(&mut oven, &subscriber);
+    assert!(!gateway.log().contains("hunter2"), "{}", gateway.log());
+}
+
+#[test]
+fn a_user_is_let_in_over_a_connection_that_everybody_can_read_by_the_right_password_only() {
+    a_user_is_let_in_with("Basic256Sha256/Sign");
+}
+
+#[test]
+fn a_user_is_let_in_with_aes_128_by_the_right_password_only() {
+    a_user_is_let_in_with("Aes128-Sha256-RsaOaep/SignAndEncrypt");
+}
+
+#[test]
+fn a_user_is_let_in_with_aes_256_by_the_right_password_only() {
+    a_user_is_let_in_with("Aes256-Sha256-RsaPss/SignAndEncrypt");
 }

@@ -37,20 +37,28 @@ pub(super) fn choose(
     })
 }
 
-/// The way to log in that is wanted, if `endpoint` has it. A password that would not be encrypted is not sent.
+/// The way to log in that is wanted, if `endpoint` has it.
 fn token_policy(server: &Server, endpoint: &EndpointDescription) -> Option<UserTokenPolicy> {
     let kind = match server.identity {
         Identity::Anonymous => UserTokenType::Anonymous,
         Identity::UserName { .. } => UserTokenType::UserName,
         Identity::Certificate { .. } => UserTokenType::Certificate,
     };
-    let is_safe = |policy: &UserTokenPolicy| {
-        let uri = policy.security_policy_uri.as_ref();
-        // Without a policy of its own a token has the endpoint's (OPC 10000-4, section 7.42).
-        kind == UserTokenType::Anonymous || uri.is_empty() || is_sound(SecurityPolicy::from_uri(uri))
-    };
     let tokens = endpoint.user_identity_tokens.as_deref().unwrap_or_default();
-    tokens.iter().find(|policy| policy.token_type == kind && is_safe(policy)).cloned()
+    let is_wanted = |policy: &&UserTokenPolicy| policy.token_type == kind && is_safe(policy, server.security);
+    tokens.iter().find(is_wanted).cloned()
+}
+
+/// Whether nobody can read or replay what is sent to log in this way (OPC 10000-4, section 7.41).
+fn is_safe(policy: &UserTokenPolicy, security: Security) -> bool {
+    let uri = policy.security_policy_uri.as_ref();
+    // Without a policy of its own a token has the endpoint's, and with None its protection is the channel's.
+    let is_in_secret = matches!(security, Security::Secured { mode: Mode::SignAndEncrypt, .. });
+    match (policy.token_type, SecurityPolicy::from_uri(uri)) {
+        (UserTokenType::Anonymous, _) => true,
+        (UserTokenType::UserName, SecurityPolicy::None) if is_in_secret => true,
+        (_, own) => uri.is_empty() || is_sound(own),
+    }
 }
 
 fn is_sound(policy: SecurityPolicy) -> bool {
@@ -94,5 +102,28 @@ const fn name_of(identity: &Identity) -> &'static str {
         Identity::Anonymous => "anonymous user",
         Identity::UserName { .. } => "user name with an encrypted password",
         Identity::Certificate { .. } => "user certificate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::crypto::SecurityPolicy;
+    use opcua::types::{UserTokenPolicy, UserTokenType};
+
+    use super::is_safe;
+
+    #[test]
+    fn a_password_is_only_sent_encrypted_by_itself_or_with_everything_else() {
+        let by = |policy: SecurityPolicy, token_type, security: &str| {
+            let security_policy_uri = policy.to_uri().into();
+            let policy = UserTokenPolicy { token_type, security_policy_uri, ..UserTokenPolicy::default() };
+            is_safe(&policy, security.parse().expect(security))
+        };
+        let (user, holder) = (UserTokenType::UserName, UserTokenType::Certificate);
+        assert!(by(SecurityPolicy::Basic256Sha256, user, "Basic256Sha256/Sign"));
+        assert!(by(SecurityPolicy::None, user, "Basic256Sha256/SignAndEncrypt"));
+        assert!(!by(SecurityPolicy::None, user, "Basic256Sha256/Sign"), "everybody could read it");
+        assert!(!by(SecurityPolicy::Basic256, user, "Basic256Sha256/SignAndEncrypt"), "it is broken");
+        assert!(!by(SecurityPolicy::None, holder, "Basic256Sha256/SignAndEncrypt"), "nothing would prove it");
     }
 }
