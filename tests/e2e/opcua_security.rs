@@ -119,3 +119,34 @@ fn a_user_is_let_in_with_aes_128_by_the_right_password_only() {
 fn a_user_is_let_in_with_aes_256_by_the_right_password_only() {
     a_user_is_let_in_with("Aes256-Sha256-RsaPss/SignAndEncrypt");
 }
+
+#[test]
+fn an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_just_that() {
+    let mut oven = Oven::with(&["--secure", "--expired"]);
+    let broker = Mosquitto::start();
+    let subscriber = Subscriber::of(&broker);
+    let keys = secured("Basic256Sha256/SignAndEncrypt");
+    let site = |keys: &str| Site::empty().device(&toml(oven.address(), keys)).uplink(broker.address()).toml();
+    let mut gateway = Gateway::start(&site(&keys));
+    let why = refused(&gateway, "it expired at ");
+    assert!(why.contains("nobody has accepted it"), "every reason is told at once: {why}");
+    let fingerprint = fingerprint(&gateway);
+    accept(&gateway, &fingerprint);
+    let why = gateway.status_until("trust", |status| !detail(status).contains("nobody has accepted it"));
+    assert!(detail(&why).contains("it expired at "), "{why}");
+    let listed = &gateway.json(&["trust", "show", &fingerprint, "--json"])[0];
+    assert_eq!(listed["standing"], "trusted");
+    assert!(listed["against"][0].as_str().is_some_and(|why| why.contains("it expired at ")), "{listed}");
+
+    let pinned = |waived: &str| {
+        site(&format!("{keys}\npin = {{ sha256 = \"{fingerprint}\", waive = [\"{waived}\"] }}"))
+    };
+    gateway.stop();
+    gateway.write("config.toml", &pinned("host-name"));
+    gateway.restart();
+    refused(&gateway, "it expired at ");
+    gateway.stop();
+    gateway.write("config.toml", &pinned("validity"));
+    gateway.restart();
+    assert_read(&mut oven, &subscriber);
+}

@@ -16,6 +16,9 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
 Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
 changes), Late, and T0, T1 … as --many says, which are all set at once.
+
+With --secure it is spoken to only with a security, and lets in the user edge with the password hunter2, or nobody
+in particular. With --expired, too, its certificate is a year old and ended yesterday.
 """
 
 import argparse
@@ -31,6 +34,8 @@ from datetime import datetime, timedelta, timezone
 from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.server.user_managers import User, UserManager, UserRole
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 URI = "urn:plant:oven"
@@ -48,6 +53,19 @@ def now():
 
 def micros(time):
     return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def expire(certificate, key):
+    """Makes a certificate anew that ended yesterday, and is the same otherwise."""
+    old = x509.load_der_x509_certificate(certificate.read_bytes())
+    ended = now() - timedelta(days=1)
+    new = x509.CertificateBuilder(
+        old.issuer, old.subject, old.public_key(), old.serial_number, ended - timedelta(days=365), ended,
+        list(old.extensions),
+    )
+    signer = serialization.load_pem_private_key(key.read_bytes(), None)
+    signed = new.sign(signer, hashes.SHA256())
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.DER))
 
 
 class Users(UserManager):
@@ -112,6 +130,8 @@ class Oven:
             [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
             {"countryName": "DE", "organizationName": "plant", "commonName": "oven"},
         )
+        if self.options.expired:
+            expire(folder / "cert.der", folder / "key.pem")
         await self.server.load_certificate(str(folder / "cert.der"))
         await self.server.load_private_key(str(folder / "key.pem"))
 
@@ -177,6 +197,7 @@ def main():
     parser.add_argument("--period", type=float, default=0.02)
     parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--secure", action="store_true")
+    parser.add_argument("--expired", action="store_true")
     parser.add_argument("--certificates")
     parser.add_argument("--user-certificate")
     logging.disable(logging.CRITICAL)
