@@ -150,3 +150,24 @@ fn an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_j
     gateway.restart();
     assert_read(&mut oven, &subscriber);
 }
+
+#[test]
+fn whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_trusted() {
+    let mut oven = Oven::with(&["--secure"]);
+    let broker = Mosquitto::start();
+    let subscriber = Subscriber::of(&broker);
+    let keys = format!("{}\nsession_timeout = \"2s\"", secured("Basic256Sha256/SignAndEncrypt"));
+    let gateway = Site::empty().device(&toml(oven.address(), &keys)).uplink(broker.address()).start();
+    refused(&gateway, "nobody has accepted it");
+    let first = fingerprint(&gateway);
+    accept(&gateway, &first);
+    subscriber.wait_until("a value", |events| has(events, "still", 7.0));
+
+    oven.kill();
+    oven.restart(&["--secure"]);
+    let why = refused(&gateway, "nobody has accepted it");
+    assert!(!why.contains(&first), "{why}");
+    assert!(why.contains(&fingerprint(&gateway)), "{why}");
+    let count = subscriber.events().iter().filter(|event| event.is("gateway.source_up", "oven")).count();
+    assert_eq!(count, 1, "it was never up again");
+}
