@@ -2,6 +2,7 @@
 //! not before; every refusal says why.
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::harness::oven::{assert_recorded, has, samples, toml};
 use crate::harness::{Gateway, Mosquitto, Oven, Proof, Site, Subscriber, eventually};
@@ -170,4 +171,25 @@ fn whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_t
     assert!(why.contains(&fingerprint(&gateway)), "{why}");
     let count = subscriber.events().iter().filter(|event| event.is("gateway.source_up", "oven")).count();
     assert_eq!(count, 1, "it was never up again");
+}
+
+#[test]
+fn the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("user").display().to_string();
+    let mut oven = Oven::with(&["--secure", "--user-certificate", &format!("{file}.der")]);
+    let broker = Mosquitto::start();
+    let subscriber = Subscriber::of(&broker);
+    let anonymous = secured("Basic256Sha256/SignAndEncrypt");
+    let site = |keys: &str| Site::empty().device(&toml(oven.address(), keys)).uplink(broker.address()).toml();
+    let mut gateway = Gateway::start(&site(&anonymous));
+    refused(&gateway, "nobody has accepted it");
+    accept(&gateway, &fingerprint(&gateway));
+    refused(&gateway, "it does not take this user");
+
+    gateway.stop();
+    let login = format!("certificate_file = \"{file}.der\"\nkey_file = \"{file}.pem\"");
+    gateway.write("config.toml", &site(&format!("{anonymous}\n{login}")));
+    gateway.restart();
+    assert_read(&mut oven, &subscriber);
 }

@@ -18,7 +18,8 @@ counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles
 changes), Late, and T0, T1 … as --many says, which are all set at once.
 
 With --secure it is spoken to only with a security, and lets in the user edge with the password hunter2, or nobody
-in particular. With --expired, too, its certificate is a year old and ended yesterday.
+in particular. With --user-certificate FILE.der it makes that and FILE.pem, its key, and lets in its holder, but
+nobody in particular any more. With --expired its own certificate is a year old and ended yesterday.
 """
 
 import argparse
@@ -89,6 +90,11 @@ class Oven:
         self.variables = {}
 
     async def run(self):
+        if self.options.user_certificate:
+            certificate = pathlib.Path(self.options.user_certificate)
+            key = certificate.with_suffix(".pem")
+            use, names = [ExtendedKeyUsageOID.CLIENT_AUTH], {"commonName": "edge"}
+            await setup_self_signed_certificate(key, certificate, "urn:plant:edge", "edge", use, names)
         self.server = server = Server(user_manager=Users(self.options.user_certificate))
         await server.init()
         server.set_endpoint(f"opc.tcp://{self.options.host}:{self.options.port}/oven")
