@@ -24,6 +24,7 @@ impl Process {
             .args(arguments)
             // As systemd/penstock.service starts it.
             .env("MALLOC_ARENA_MAX", "1")
+            .env("MALLOC_TRIM_THRESHOLD_", "65536")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
