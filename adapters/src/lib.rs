@@ -4,8 +4,10 @@
 //! does the IO. An adapter refuses to interpret: what a value means is the normalizer's business.
 //! The types of a protocol's library never leave its module.
 
+mod backoff;
 mod clock;
 pub mod modbus;
 pub mod opcua;
+mod schedule;
 
 pub use clock::Clock;

@@ -14,7 +14,6 @@
 //! This module tree is the only place that knows `tokio_modbus`.
 
 mod address;
-mod backoff;
 mod decode;
 mod device;
 mod encoding;
@@ -33,7 +32,6 @@ mod plan;
 mod poller;
 mod probe;
 mod rtu;
-mod schedule;
 mod serial;
 mod session;
 mod station;

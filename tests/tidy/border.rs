@@ -53,7 +53,7 @@ const PURE: &[&str] = &[
     "adapters/src/modbus/inquiry",
     "adapters/src/modbus/plan",
     "adapters/src/modbus/rtu/frame",
-    "adapters/src/modbus/schedule",
+    "adapters/src/schedule",
     "adapters/src/modbus/suspicion",
     "adapters/src/opcua/dating",
     "adapters/src/opcua/decode",

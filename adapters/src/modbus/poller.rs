@@ -14,7 +14,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::backoff::Backoff;
 use super::decode::Answer;
 use super::line::Line;
 use super::session::{Ask, Failure, Framing, Session};
@@ -22,6 +21,7 @@ use super::station::{Moment, Next, Station};
 use super::status::DeviceStatus;
 use super::transport::Stream;
 use crate::Clock;
+use crate::backoff::Backoff;
 
 /// How long a connection is left alone after it was given up: a device that bears one connection needs a
 /// moment to notice, and would refuse the next one.

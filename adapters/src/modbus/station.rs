@@ -11,16 +11,16 @@ use penstock_events::{Observation, Sample, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::decode::{Answer, readings};
 use super::device::{Device, Group};
 use super::inquiry::Inquiry;
 use super::ledger::{Ledger, Standing};
 use super::plan::Block;
-use super::schedule::{Due, Schedule};
 use super::session::{Ask, Failure, Framing};
 use super::status::DeviceStatus;
 use super::suspicion::harmless;
+use crate::backoff::Backoff;
+use crate::schedule::{Due, Schedule};
 
 /// A device that answers with one of these will have an answer a moment later: acknowledge and busy
 /// (Application Protocol V1.1b3, section 7).

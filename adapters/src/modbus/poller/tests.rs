@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Wiring, poll_over};
 use crate::Clock;
-use crate::modbus::backoff::REST_MAX;
+use crate::backoff::REST_MAX;
 use crate::modbus::scripted::{self, Act, Request};
 use crate::modbus::{Device, DeviceStatus, Encoding, Group, Host, Limits, Line, Link, Tag, Transport};
 use wire::Wire;

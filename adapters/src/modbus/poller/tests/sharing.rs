@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Bench, POLL, START, device, good, line, right, slot};
 use crate::Clock;
-use crate::modbus::backoff::REST_MAX;
+use crate::backoff::REST_MAX;
 use crate::modbus::scripted::{self, Act};
 use crate::modbus::{Device, DeviceStatus, Encoding, Group, Link, Tag};
 

@@ -1,4 +1,4 @@
-//! How long a device that does not answer is left alone.
+//! How long a source that does not answer is left alone.
 
 use std::time::Duration;
 
