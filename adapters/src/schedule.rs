@@ -58,6 +58,11 @@ impl Schedule {
         self.next
     }
 
+    /// How long to wait at `now` for the next slot, at most one interval: the clock may be set meanwhile.
+    pub(super) fn wait(&self, now: Timestamp) -> Duration {
+        self.next.checked_since(now).unwrap_or_default().min(self.interval)
+    }
+
     /// What to do at `now`.
     pub(super) fn due(&mut self, now: Timestamp) -> Due {
         match now.checked_since(self.next) {
@@ -80,12 +85,11 @@ impl Schedule {
     }
 
     fn ahead(&mut self, now: Timestamp) -> Due {
-        let wait = self.next.checked_since(now).unwrap_or_default();
-        if wait > self.interval + HOLD_MAX {
+        if self.next.checked_since(now).is_some_and(|wait| wait > self.interval + HOLD_MAX) {
             self.next = first_after(now, self.interval);
             return Due::Restarted;
         }
-        Due::Wait(wait.min(self.interval))
+        Due::Wait(self.wait(now))
     }
 
     /// Moves on to the slot that may still begin at `now` or is the next to begin, and returns how

@@ -11,6 +11,7 @@ use super::status::{ServerLink, ServerStatus};
 const CONNECTS: &str = "penstock_connects_total";
 const RESUMED: &str = "penstock_opcua_sessions_resumed_total";
 const FAILED: &str = "penstock_opcua_attempts_failed_total";
+const SKIPPED: &str = "penstock_polls_skipped_total";
 const VALUES: &str = "penstock_opcua_values_total";
 const GAPS: &str = "penstock_opcua_messages_missing_total";
 const OVERFLOWS: &str = "penstock_opcua_queue_overflows_total";
@@ -21,6 +22,7 @@ pub fn describe_metrics() {
     metrics::describe_counter!(CONNECTS, "Connections opened to the source");
     metrics::describe_counter!(RESUMED, "Sessions that went on after their connection was lost");
     metrics::describe_counter!(FAILED, "Attempts to open a session with its subscriptions that failed");
+    metrics::describe_counter!(SKIPPED, "Poll slots that passed without a poll");
     metrics::describe_counter!(VALUES, "Values received from the server");
     metrics::describe_counter!(GAPS, "Messages of the server that never came");
     metrics::describe_counter!(
@@ -37,6 +39,7 @@ pub(super) struct Ledger {
     connects: metrics::Counter,
     resumed: metrics::Counter,
     failed: metrics::Counter,
+    skipped: metrics::Counter,
     values: metrics::Counter,
     gaps: metrics::Counter,
     overflows: metrics::Counter,
@@ -62,6 +65,7 @@ impl Ledger {
             connects: counter(CONNECTS),
             resumed: counter(RESUMED),
             failed: counter(FAILED),
+            skipped: counter(SKIPPED),
             values: counter(VALUES),
             gaps: counter(GAPS),
             overflows: counter(OVERFLOWS),
@@ -103,6 +107,18 @@ impl Ledger {
             status.overflows += overflows;
             status.bad_tags = bad_tags;
         });
+    }
+
+    /// So many slots passed in which the tags that are read cyclically were not.
+    pub(super) fn skipped(&self, slots: u64) {
+        debug!(source = %self.source, slots, "poll slots skipped");
+        self.skipped.increment(slots);
+        self.status.send_modify(|status| status.skipped += slots);
+    }
+
+    /// The polling grid restarted at an earlier time.
+    pub(super) fn clock_stepped_back(&self) {
+        warn!(source = %self.source, "clock stepped back, slots may repeat");
     }
 
     /// So many messages never came.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::StreamExt;
 use opcua::client::{SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::types::StatusCode;
@@ -22,15 +21,8 @@ use super::server::Server;
 use super::status::ServerStatus;
 use super::visit::{Contact, Ended, Visit};
 use crate::Clock;
+use crate::backoff::Backoff;
 
-/// Rests between failed attempts, from a quarter of a second to half a minute with jitter: a server that is off
-/// for a week costs two connects a minute, and returns without help.
-const RESTS: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(250))
-    .with_max_delay(LONGEST_REST)
-    .with_jitter()
-    .without_max_times();
-const LONGEST_REST: Duration = Duration::from_secs(15);
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -57,7 +49,7 @@ pub async fn observe(server: Arc<Server>, wiring: Wiring) {
     let Wiring { observations, status, passport, clock, stop } = wiring;
     let ledger = Ledger::new(&server.name, status);
     let mut account = Account::new(Arc::clone(&server), ledger, clock.clone(), observations);
-    let mut rests = RESTS.build();
+    let mut backoff = Backoff::new();
     loop {
         let opened = tokio::select! {
             opened = link::open(&server, &passport, &clock) => opened,
@@ -75,7 +67,7 @@ pub async fn observe(server: Arc<Server>, wiring: Wiring) {
             }
         };
         if was_well {
-            rests = RESTS.build();
+            backoff = Backoff::new();
             if failure.is_worth_another_try() {
                 account.ledger.tries_again(&failure);
                 continue;
@@ -85,7 +77,7 @@ pub async fn observe(server: Arc<Server>, wiring: Wiring) {
             return;
         }
         tokio::select! {
-            () = sleep(rests.next().unwrap_or(LONGEST_REST)) => {}
+            () = sleep(backoff.next()) => {}
             () = stop.cancelled() => return,
         }
     }

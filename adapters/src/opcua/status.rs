@@ -28,6 +28,8 @@ pub struct ServerStatus {
     pub connects: u64,
     /// Times that the old session went on after its connection was lost.
     pub resumed: u64,
+    /// Poll slots of the tags that are read cyclically that passed without a poll.
+    pub skipped: u64,
     /// Messages of the server that never came.
     pub gaps: u64,
     /// Values that the server gave up because a queue was full.
@@ -65,6 +67,7 @@ impl ServerStatus {
             failed: 0,
             connects: 0,
             resumed: 0,
+            skipped: 0,
             gaps: 0,
             overflows: 0,
         }

@@ -165,6 +165,7 @@ impl<'a> Visit<'a> {
                 self.made = times;
                 self.account.ledger.resumed();
                 self.resume();
+                self.grid.rested(self.account.clock.now());
                 self.account.answers().await?;
             }
             Contact::Made { .. } | Contact::Broken => {}

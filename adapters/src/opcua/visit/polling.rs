@@ -1,7 +1,6 @@
 //! Cyclic reads, on a grid, of the tags that the server cannot or shall not watch itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opcua::types::{ReadValueId, StatusCode, TimestampsToReturn};
 use penstock_events::Timestamp;
@@ -12,56 +11,47 @@ use crate::opcua::account::News;
 use crate::opcua::failure::{self, Failure};
 use crate::opcua::request;
 use crate::opcua::server::Server;
+use crate::schedule::{Due, Schedule};
 
-/// The longest that polling pauses for a clock that was set back, so that no slot is polled twice. After a longer
-/// step the clock had been plainly wrong, and the grid begins anew.
-const HOLD_MAX: Duration = Duration::from_secs(10);
-
-/// The slots of the polls.
+/// The tags that are read cyclically, and when. A slot that passes while another is read is skipped and counted.
 pub(super) struct Grid {
-    interval: Duration,
-    /// The next slot; none when no tag is read cyclically.
-    next: Option<Timestamp>,
     tags: Vec<usize>,
+    schedule: Schedule,
 }
 
 impl Grid {
     /// The grid of a server's tags, from the next slot on.
     pub(super) fn new(server: &Server, now: Timestamp) -> Self {
-        let tags = (0..server.tags.len())
-            .filter(|index| request::sampling(&server.tags[*index].acquisition).is_none())
-            .collect::<Vec<_>>();
-        let interval = server.poll;
-        let next = (!tags.is_empty()).then(|| now.slot(interval).saturating_add(interval));
-        Self { interval, next, tags }
+        let is_read = |index: &usize| request::sampling(&server.tags[*index].acquisition).is_none();
+        let tags = (0..server.tags.len()).filter(is_read).collect();
+        Self { tags, schedule: Schedule::new(server.poll, now) }
     }
 
-    /// When to look again, at most one interval on: the clock may be set meanwhile.
+    /// Leaves out the slots that passed by `now`, in which the server could not be asked.
+    pub(super) fn rested(&mut self, now: Timestamp) {
+        self.schedule.rested(now);
+    }
+
+    /// When to look again; never when no tag is read.
     pub(super) fn wake(&self, now: Timestamp) -> Option<Instant> {
-        let wait = self.next?.checked_since(now).unwrap_or_default();
-        Some(Instant::now() + wait.min(self.interval))
-    }
-
-    /// The slot to poll at `now`, the latest that has begun.
-    fn due(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let next = self.next?;
-        if next.checked_since(now).is_some_and(|wait| wait > self.interval + HOLD_MAX) {
-            self.next = Some(now.slot(self.interval).saturating_add(self.interval));
-            return None;
-        }
-        if now < next {
-            return None;
-        }
-        let slot = now.slot(self.interval);
-        self.next = Some(slot.saturating_add(self.interval));
-        Some(slot)
+        (!self.tags.is_empty()).then(|| Instant::now() + self.schedule.wait(now))
     }
 }
 
 impl Visit<'_> {
     /// Reads the tags that are read cyclically, when their slot has come.
     pub(super) async fn poll_if_due(&mut self) -> Result<(), Ended> {
-        let Some(slot) = self.grid.due(self.account.clock.now()) else { return Ok(()) };
+        if self.grid.tags.is_empty() {
+            return Ok(());
+        }
+        let slot = loop {
+            match self.grid.schedule.due(self.account.clock.now()) {
+                Due::Poll(slot) => break slot,
+                Due::Wait(_) => return Ok(()),
+                Due::Skipped(slots) => self.account.ledger.skipped(slots),
+                Due::Restarted => self.account.ledger.clock_stepped_back(),
+            }
+        };
         let tags = std::mem::take(&mut self.grid.tags);
         let polled = self.poll(&tags, slot).await;
         self.grid.tags = tags;
