@@ -3,15 +3,18 @@
 
 mod asked;
 mod buffer;
+mod cause;
 mod check;
 mod confirm;
 mod dead;
+mod owner;
 mod print;
 mod probe;
 mod reach;
 mod read;
 mod run;
 mod selecting;
+mod session;
 mod status;
 mod trust;
 

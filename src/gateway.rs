@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use penstock_adapters::opcua::pki::{Application, Passport};
 use penstock_buffer::{Buffer, OpenError, Options};
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::Normalizer;
@@ -27,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api;
-use crate::config::{Config, Destination};
+use crate::config::{self, Config, Destination};
 use crate::desk::Desk;
 use crate::ingest::{self, Ingest};
 use crate::pulse::Pulse;
@@ -66,7 +65,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let tokens = Tokens::default();
     let pulse = Pulse::default();
 
-    let passport = Passport::new(pki, application(&origin));
+    let passport = config::passport(pki, &origin);
     let (adapters, sources) = adapters::start(modbus, opcua, passport, &observed, &tokens.adapters);
     let vitals = Vitals { buffer: buffer.clone(), observations: observed.downgrade(), ingest: pulse.clone() };
     // The adapters hold the only senders left: ingest ends when they have.
@@ -111,12 +110,6 @@ async fn open(options: Options) -> Result<Buffer, OpenError> {
             opened => return opened,
         }
     }
-}
-
-/// What the gateway is to OPC UA servers.
-fn application(origin: &Origin) -> Application {
-    let Origin { gateway, site } = origin;
-    Application { name: format!("penstock {gateway}"), uri: format!("urn:penstock:{site}:{gateway}") }
 }
 
 fn start_destinations(

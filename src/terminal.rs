@@ -106,6 +106,15 @@ pub(crate) fn moment(time: Timestamp) -> String {
     }
 }
 
+/// A time to the millisecond, in UTC: `2026-01-31 06:00:00.250Z`.
+pub(crate) fn instant(time: Timestamp) -> String {
+    let text = time.to_string();
+    match (text.get(..10), text.get(11..23)) {
+        (Some(date), Some(clock)) => format!("{date} {clock}Z"),
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +129,7 @@ mod tests {
         }
         assert_eq!(size(5_000 << 40), "5000.0 TiB");
         assert_eq!(moment(Timestamp::from_micros(1_767_225_600_000_250)), "2026-01-01 00:00:00Z");
+        assert_eq!(instant(Timestamp::from_micros(1_767_225_600_250_999)), "2026-01-01 00:00:00.250Z");
     }
 
     #[test]

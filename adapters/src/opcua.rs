@@ -18,6 +18,7 @@
 //! This module tree is the only place that knows `async-opcua`, whose library name is `opcua`.
 
 mod account;
+mod code;
 mod dating;
 mod decode;
 mod endpoint;
@@ -37,6 +38,7 @@ mod status;
 mod tag;
 mod visit;
 
+pub use code::status_in_words;
 pub use endpoint::{DEFAULT_PORT, EndpointUrl, InvalidEndpoint};
 pub use ledger::describe_metrics;
 pub use node::{InvalidNode, Namespace, NodeAddress};

@@ -7,19 +7,26 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use penstock_adapters::Clock;
-use penstock_adapters::modbus::{self, Device, DeviceStatus, Group, Line, Link, Tag, Wiring};
+use penstock_adapters::modbus::{self, Device, DeviceStatus, Group, Line, Link, Tag};
+use penstock_adapters::opcua::pki::Passport;
+use penstock_adapters::opcua::{self as opc_ua, Acquisition, Sampling, Server, ServerLink, ServerStatus};
 use penstock_events::{Observation, SourceId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::status::SourceView;
+
 /// Observations that wait for the command; the sources wait when it is slower.
 const QUEUE: usize = 64;
+
+type Polling = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Sources under way.
 pub(super) struct Asked {
     observations: mpsc::Receiver<Observation>,
-    statuses: BTreeMap<SourceId, watch::Receiver<DeviceStatus>>,
-    polling: Pin<Box<dyn Future<Output = ()>>>,
+    statuses: BTreeMap<SourceId, SourceView>,
+    polling: Polling,
+    stop: CancellationToken,
 }
 
 /// The part of `lines` that has the tags that `is_wanted`, all of which are read `every` so often.
@@ -38,31 +45,61 @@ pub(super) fn narrowed(lines: &[Line], every: Duration, is_wanted: impl Fn(&Tag)
     lines.iter().filter_map(line).collect()
 }
 
+/// The part of `servers` that has the tags that `is_wanted`. What they say comes `every` so often; how it is
+/// obtained is as configured, so that what the server does not take is seen.
+pub(super) fn narrowed_servers(
+    servers: &[Server],
+    every: Duration,
+    is_wanted: impl Fn(&opc_ua::Tag) -> bool,
+) -> Vec<Server> {
+    let paced = |tag: &opc_ua::Tag| {
+        let acquisition = match tag.acquisition {
+            Acquisition::Subscribe(sampling) => {
+                let interval = sampling.interval.min(every);
+                Acquisition::Subscribe(Sampling { interval, ..sampling })
+            }
+            Acquisition::Read => Acquisition::Read,
+        };
+        opc_ua::Tag { acquisition, ..tag.clone() }
+    };
+    let narrow = |server: &Server| {
+        let tags: Vec<_> = server.tags.iter().filter(|tag| is_wanted(tag)).map(paced).collect();
+        (!tags.is_empty()).then(|| Server { tags, publish: every, poll: every, ..server.clone() })
+    };
+    servers.iter().filter_map(narrow).collect()
+}
+
 impl Asked {
     /// Begins to ask them. Nothing is asked but in [`Asked::next`].
-    pub(super) fn polling(lines: Vec<Line>) -> Self {
-        let clock = Clock::system();
+    pub(super) fn polling(lines: Vec<Line>, servers: Vec<Server>, passport: Passport) -> Self {
+        let (clock, stop, passport) = (Clock::system(), CancellationToken::new(), Arc::new(passport));
         let (sender, observations) = mpsc::channel(QUEUE);
-        let mut views = BTreeMap::new();
-        let polls: Vec<_> = lines
-            .into_iter()
-            .map(|line| {
-                let open = |device: &Arc<Device>| {
-                    let starting = DeviceStatus::starting(device.name.clone(), clock.now());
-                    let (status, view) = watch::channel(starting);
-                    views.insert(device.source, view);
-                    status
-                };
-                let statuses = line.devices.iter().map(open).collect();
-                let (observations, clock) = (sender.clone(), clock.clone());
-                let wiring = Wiring { observations, statuses, clock, stop: CancellationToken::new() };
-                modbus::poll(Arc::new(line), wiring)
-            })
-            .collect();
+        let mut statuses = BTreeMap::new();
+        let mut polls: Vec<Polling> = Vec::new();
+        for line in lines {
+            let open = |device: &Arc<Device>| {
+                let starting = DeviceStatus::starting(device.name.clone(), clock.now());
+                let (status, view) = watch::channel(starting);
+                statuses.insert(device.source, SourceView::Modbus(view));
+                status
+            };
+            let views = line.devices.iter().map(open).collect();
+            let (observations, clock, stop) = (sender.clone(), clock.clone(), stop.clone());
+            let wiring = modbus::Wiring { observations, statuses: views, clock, stop };
+            polls.push(Box::pin(modbus::poll(Arc::new(line), wiring)));
+        }
+        for server in servers {
+            let (status, view) = watch::channel(ServerStatus::starting(server.name.clone(), clock.now()));
+            statuses.insert(server.source, SourceView::OpcUa(view));
+            let (observations, clock, stop) = (sender.clone(), clock.clone(), stop.clone());
+            let passport = Arc::clone(&passport);
+            let wiring = opc_ua::Wiring { observations, status, passport, clock, stop };
+            polls.push(Box::pin(opc_ua::observe(Arc::new(server), wiring)));
+        }
         let polling = Box::pin(async move {
             join_all(polls).await;
         });
-        Self { observations, statuses: views, polling }
+        Self { observations, statuses, polling, stop }
     }
 
     /// What is observed next.
@@ -74,21 +111,34 @@ impl Asked {
         }
     }
 
-    /// The sources that are asked.
-    pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
-        self.statuses.keys().copied()
+    /// Takes leave: a session that is not closed stays at its server until it times out, and is one of the few that
+    /// a small one has.
+    pub(super) async fn end(mut self) {
+        self.stop.cancel();
+        self.observations.close();
+        self.polling.await;
     }
 
     /// Why `source` does not answer, in words; none when it does.
     pub(super) fn trouble(&self, source: SourceId) -> Option<String> {
-        match &self.statuses.get(&source)?.borrow().link {
-            Link::Down { detail, .. } => Some(detail.clone()),
-            Link::Starting | Link::Up => None,
+        match self.statuses.get(&source)? {
+            SourceView::Modbus(status) => match &status.borrow().link {
+                Link::Down { detail, .. } => Some(detail.clone()),
+                Link::Starting | Link::Up => None,
+            },
+            SourceView::OpcUa(status) => match &status.borrow().link {
+                ServerLink::Down { detail, .. } => Some(detail.clone()),
+                ServerLink::Starting | ServerLink::Up => None,
+            },
         }
     }
 
-    /// Whether a connection to `source` was ever made.
+    /// Whether a connection to `source`, with a session if it is a server, was ever made.
     pub(super) fn was_connected(&self, source: SourceId) -> bool {
-        self.statuses.get(&source).is_some_and(|status| status.borrow().connects > 0)
+        let connects = self.statuses.get(&source).map(|status| match status {
+            SourceView::Modbus(status) => status.borrow().connects,
+            SourceView::OpcUa(status) => status.borrow().connects,
+        });
+        connects.is_some_and(|connects| connects > 0)
     }
 }

@@ -1,10 +1,7 @@
 //! The two ways to the operator's desk: over the control socket while the gateway runs, and to the buffer itself when
 //! it does not. What a command means is the same either way.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +9,7 @@ use anyhow::Context;
 use penstock_buffer::{Buffer, OpenError};
 use serde::de::DeserializeOwned;
 
-use super::{Configured, runtime};
+use super::{Configured, owner, runtime};
 use crate::api::{self, AskError};
 use crate::config::{Config, Purpose};
 use crate::desk::{Desk, Reply, Request, Stop};
@@ -115,7 +112,8 @@ impl Reach {
                 "there is no buffer in {path}: no gateway has run with this configuration"
             ))));
         }
-        may_write(&options.path).map_err(OpenFailure::Other)?;
+        owner::may_write("no gateway is running, and the buffer", &options.path)
+            .map_err(OpenFailure::Other)?;
         let buffer = Buffer::open(options.keeping_everything()).map_err(|error| match error {
             OpenError::Locked { owner, .. } => OpenFailure::Locked(owner),
             other => OpenFailure::Other(anyhow::Error::from(other).into()),
@@ -146,21 +144,6 @@ fn carry_out_here(
         (Err(Stop::Failed(failure)), None) => Err(failure.into()),
         (Ok(()) | Err(Stop::Gone), None) => Ok(()),
     }
-}
-
-/// Files that another user makes in the buffer would keep the gateway from its own buffer.
-fn may_write(buffer: &Path) -> Result<(), Exit> {
-    let owner = |path: &Path| fs::metadata(path).map(|found| found.uid());
-    let both = owner(buffer).and_then(|theirs| Ok((theirs, owner(Path::new("/proc/self"))?)));
-    let (theirs, ours) = both.with_context(|| format!("cannot look at {}", buffer.display()))?;
-    if theirs == ours {
-        return Ok(());
-    }
-    let path = buffer.display();
-    Err(Exit::no_permission(format_args!(
-        "no gateway is running, and the buffer in {path} belongs to user {theirs}: run this as that user, \
-         for example with `sudo -u '#{theirs}' penstock …`, so that the gateway can use its files afterwards"
-    )))
 }
 
 /// The record of a line.

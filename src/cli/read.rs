@@ -3,17 +3,20 @@
 mod selection;
 mod sheet;
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use penstock_events::Observation;
+use penstock_events::SourceId;
+use tokio::signal::ctrl_c;
+use tokio::time::sleep;
 
-use super::asked::{Asked, narrowed};
-use super::{Configured, print, runtime};
+use super::asked::{Asked, narrowed, narrowed_servers};
+use super::{Configured, install_cryptography, print, runtime, session};
 use crate::config::{Config, Purpose};
 use crate::exit::Exit;
+use crate::terminal::counted;
 use selection::select;
 use sheet::Sheet;
 
@@ -47,48 +50,74 @@ impl Read {
         let wanted = select(&self.wanted, &config.plan).map_err(Exit::not_found)?;
         let every = if self.watch { self.every.max(SHORTEST_WATCH) } else { AT_ONCE };
         let lines = narrowed(&config.modbus, every, |tag| wanted.contains(&tag.id()));
-        if let Some(server) =
-            config.opcua.iter().find(|server| server.tags.iter().any(|tag| wanted.contains(&tag.id)))
-        {
-            let message =
-                format_args!("{} is an OPC UA server, and `read` asks Modbus devices only", server.name);
-            return Err(Exit::usage(message));
-        }
-        let sheet = Sheet::of(&config.plan, &lines);
-        runtime()?.block_on(self.show(Asked::polling(lines), sheet, &config))
+        let servers = narrowed_servers(&config.opcua, every, |tag| wanted.contains(&tag.id));
+        let passport = session::passport(&config, &servers)?;
+        install_cryptography();
+        let sheet = Sheet::of(&config.plan, &lines, &servers);
+        let patience = servers.iter().map(session::patience).max();
+        runtime()?.block_on(async {
+            let asked = Asked::polling(lines, servers, passport);
+            self.show(asked, sheet, patience, &config).await
+        })
     }
 
-    async fn show(&self, mut asked: Asked, mut sheet: Sheet, config: &Config) -> Result<(), Exit> {
-        let mut awaited: BTreeSet<_> = asked.sources().collect();
-        let (mut silent, mut is_shown) = (BTreeSet::new(), false);
-        while let Some(observation) = asked.next().await {
-            awaited.remove(&observation.source());
-            if let Observation::Lost { source, .. } = observation {
-                silent.insert(source);
-            } else {
-                silent.remove(&observation.source());
-            }
-            let changed = sheet.take(observation);
-            if self.json {
-                for tag in changed {
-                    print::json(&sheet.record(tag))?;
+    async fn show(
+        &self,
+        mut asked: Asked,
+        mut sheet: Sheet,
+        patience: Option<Duration>,
+        config: &Config,
+    ) -> Result<(), Exit> {
+        let shown = self.follow(&mut asked, &mut sheet, patience).await;
+        let name = |source: SourceId| &config.plan.sources[source.0 as usize];
+        let silent = sheet.silent().iter().filter_map(|source| Some((*source, asked.trouble(*source)?)));
+        let mut told: Vec<String> =
+            silent.map(|(source, trouble)| format!("{} does not answer: {trouble}", name(source))).collect();
+        let unheard = sheet.unheard();
+        if !self.watch && unheard > 0 {
+            told.push(format!("the servers told no value of {} in time", counted(unheard, "tag")));
+        }
+        asked.end().await;
+        shown?;
+        if told.is_empty() { Ok(()) } else { Err(Exit::unreachable(told.join("\npenstock: "))) }
+    }
+
+    /// Shows what is observed until there is enough, or until the user interrupts.
+    async fn follow(
+        &self,
+        asked: &mut Asked,
+        sheet: &mut Sheet,
+        patience: Option<Duration>,
+    ) -> Result<(), Exit> {
+        let (mut is_overdue, mut is_shown) = (false, false);
+        let mut overdue = pin!(sleep(patience.unwrap_or_default()));
+        let mut interrupted = pin!(ctrl_c());
+        loop {
+            let changed = tokio::select! {
+                observation = asked.next() => match observation {
+                    Some(observation) => sheet.take(observation),
+                    None => return Ok(()),
+                },
+                () = &mut overdue, if patience.is_some() && !is_overdue => {
+                    is_overdue = true;
+                    Vec::new()
                 }
-            } else if awaited.is_empty() {
-                sheet.show(is_shown, io::stdout().is_terminal(), &changed)?;
-                is_shown = true;
+                _ = &mut interrupted => return Ok(()),
+            };
+            let is_due = is_overdue || sheet.is_complete();
+            match (self.json, self.watch) {
+                (true, true) => changed.iter().try_for_each(|tag| print::json(&sheet.record(*tag)))?,
+                (true, false) if is_due => sheet.records().try_for_each(|record| print::json(&record))?,
+                (false, _) if is_due => {
+                    sheet.show(is_shown, io::stdout().is_terminal(), &changed)?;
+                    is_shown = true;
+                }
+                _ => {}
             }
-            if awaited.is_empty() && !self.watch {
-                break;
+            if is_due && !self.watch {
+                return Ok(());
             }
         }
-        let told: Vec<String> = silent
-            .into_iter()
-            .filter_map(|source| {
-                let name = &config.plan.sources[source.0 as usize];
-                Some(format!("{name} does not answer: {}", asked.trouble(source)?))
-            })
-            .collect();
-        if told.is_empty() { Ok(()) } else { Err(Exit::unreachable(told.join("\npenstock: "))) }
     }
 }
 

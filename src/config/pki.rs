@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use penstock_adapters::opcua::pki::{Check, Fingerprint, Pin};
+use penstock_adapters::opcua::pki::{Application, Check, Fingerprint, Passport, Pin};
+use penstock_events::cloudevent::Origin;
 
 use super::setting::Text;
 use super::table::Table;
@@ -16,6 +17,14 @@ pub(super) fn read(root: &Table<'_>, folder: &Path, buffer: &Path) -> PathBuf {
     let path =
         root.table("pki", example, |table| table.key("path", "/var/lib/penstock/pki").optional::<PathBuf>());
     path.flatten().map_or_else(|| buffer.join(FOLDER), |path| folder.join(path))
+}
+
+/// What the gateway shows to OPC UA servers, with its certificates in the folder `pki`.
+pub(crate) fn passport(pki: PathBuf, origin: &Origin) -> Passport {
+    let Origin { gateway, site } = origin;
+    let application =
+        Application { name: format!("penstock {gateway}"), uri: format!("urn:penstock:{site}:{gateway}") };
+    Passport::new(pki, application)
 }
 
 impl Text for Fingerprint {

@@ -16,6 +16,7 @@ mod dead_plc;
 mod happy_path;
 mod late_reply;
 mod nonsense;
+mod opcua_commissioning;
 mod opcua_recovery;
 mod opcua_security;
 mod opcua_values;

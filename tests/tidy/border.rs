@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "adapters/src/modbus/rtu/frame",
     "adapters/src/schedule",
     "adapters/src/modbus/suspicion",
+    "adapters/src/opcua/code",
     "adapters/src/opcua/dating",
     "adapters/src/opcua/decode",
     "adapters/src/opcua/node",

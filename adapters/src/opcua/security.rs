@@ -131,7 +131,14 @@ pub enum Identity {
     },
 }
 
-/// A password. Never shown.
+impl Identity {
+    /// Whether the password is out of reach of whoever asks, so that nobody can log in.
+    pub fn lacks_password(&self) -> bool {
+        matches!(self, Self::UserName { password, .. } if password.0.is_empty())
+    }
+}
+
+/// A password. Never shown. An empty one stands for one that is out of reach.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Password(String);
 

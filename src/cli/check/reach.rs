@@ -105,7 +105,8 @@ async fn devices(config: &Config) -> Vec<Reached> {
         .flat_map(|line| line.devices.iter().map(|device| (line.transport.clone(), &**device)))
         .map(|(transport, device)| (device.source, (transport, device)))
         .collect();
-    let mut asked = Asked::polling(lines);
+    let mut asked =
+        Asked::polling(lines, Vec::new(), config::passport(config.pki.clone(), &config.plan.origin));
     let mut heard: BTreeMap<SourceId, Observation> = BTreeMap::new();
     while heard.len() < devices.len() {
         let Some(observation) = asked.next().await else { break };

@@ -1,78 +1,86 @@
 //! What was read last of each tag, as a table or as records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use penstock_adapters::modbus::Line;
+use penstock_adapters::opcua::Server;
 use penstock_events::normalizer::{Plan, Rule};
-use penstock_events::{Cause, Observation, Sample, SourceId, TagId, Timestamp, Value};
+use penstock_events::{Observation, Sample, SourceId, TagId, Timestamp, Value};
 use serde_json::json;
 
+use super::super::cause::in_words;
 use super::super::print;
 use crate::exit::Exit;
-use crate::terminal::{Align, Table};
+use crate::terminal::{Align, Table, instant};
 
-const COLUMNS: [(&str, Align); 6] = [
+const COLUMNS: [(&str, Align); 7] = [
     ("TAG", Align::Left),
     ("VALUE", Align::Right),
     ("UNIT", Align::Left),
     ("QUALITY", Align::Left),
+    TIME,
     ("AT", Align::Left),
-    ("TYPE", Align::Left),
+    TYPE,
 ];
+/// Of servers: their values have times of their own.
+const TIME: (&str, Align) = ("TIME", Align::Left);
+/// Of devices: what a server tells has its type with it.
+const TYPE: (&str, Align) = ("TYPE", Align::Left);
 
 /// The tags that are read.
-pub(super) struct Sheet(BTreeMap<TagId, Row>);
+pub(super) struct Sheet {
+    rows: BTreeMap<TagId, Row>,
+    /// Sources that do not answer.
+    silent: BTreeSet<SourceId>,
+    columns: Vec<(&'static str, Align)>,
+}
 
 struct Row {
     path: String,
     source: SourceId,
     unit: Option<String>,
     at: String,
-    encoding: String,
+    /// How a device's registers are read.
+    encoding: Option<String>,
     /// The last sample and its time.
     sample: Option<(Sample, Timestamp)>,
 }
 
 impl Sheet {
-    /// The tags of `lines`, of which nothing is known yet.
-    pub(super) fn of(plan: &Plan, lines: &[Line]) -> Self {
+    /// The tags of `lines` and `servers`, of which nothing is known yet.
+    pub(super) fn of(plan: &Plan, lines: &[Line], servers: &[Server]) -> Self {
         let devices = lines.iter().flat_map(|line| &line.devices);
-        let tags = devices.flat_map(|device| device.groups.iter().flat_map(|group| &group.tags));
-        let row = |tag: &penstock_adapters::modbus::Tag| {
-            let planned = &plan.tags[tag.id().0 as usize];
-            let unit = planned.rules.iter().find_map(|rule| match rule {
-                Rule::Telemetry(rule) => rule.unit.as_deref().map(str::to_owned),
-                Rule::State(_) | Rule::Counter(_) => None,
-            });
-            let (at, encoding) = (tag.at().to_string(), tag.encoding().to_string());
-            let row = Row {
-                path: planned.path.to_string(),
-                source: planned.source,
-                unit,
-                at,
-                encoding,
-                sample: None,
-            };
-            (tag.id(), row)
+        let of_devices = devices.flat_map(|device| device.groups.iter().flat_map(|group| &group.tags));
+        let of_devices = of_devices
+            .map(|tag| Row::new(plan, tag.id(), tag.at().to_string(), Some(tag.encoding().to_string())));
+        let of_servers = servers.iter().flat_map(|server| &server.tags).map(|tag| {
+            let element = tag.element.map_or_else(String::new, |element| format!("[{element}]"));
+            Row::new(plan, tag.id, format!("{}{element}", tag.node), None)
+        });
+        let is_shown = |column: &(&str, Align)| {
+            (*column != TIME || !servers.is_empty()) && (*column != TYPE || !lines.is_empty())
         };
-        Self(tags.map(row).collect())
+        let columns = COLUMNS.into_iter().filter(is_shown).collect();
+        Self { rows: of_devices.chain(of_servers).collect(), silent: BTreeSet::new(), columns }
     }
 
     /// Takes in what was observed; the tags of which it is news.
     pub(super) fn take(&mut self, observation: Observation) -> Vec<TagId> {
         let samples: Vec<(TagId, Sample, Timestamp)> = match observation {
-            Observation::Polled { readings, .. } => {
+            Observation::Polled { source, readings, .. } => {
+                self.silent.remove(&source);
                 readings.into_iter().map(|reading| (reading.tag, reading.sample, reading.time)).collect()
             }
             Observation::Lost { source, observed, cause } => {
-                let of_source = self.0.iter().filter(|(_, row)| row.source == source);
+                self.silent.insert(source);
+                let of_source = self.rows.iter().filter(|(_, row)| row.source == source);
                 of_source.map(|(tag, _)| (*tag, Sample::Bad(cause), observed)).collect()
             }
         };
         let mut changed = Vec::new();
         for (tag, sample, time) in samples {
-            let Some(row) = self.0.get_mut(&tag) else { continue };
+            let Some(row) = self.rows.get_mut(&tag) else { continue };
             if row.sample.as_ref().is_none_or(|(known, _)| *known != sample) {
                 changed.push(tag);
             }
@@ -81,9 +89,29 @@ impl Sheet {
         changed
     }
 
+    /// The sources that do not answer.
+    pub(super) const fn silent(&self) -> &BTreeSet<SourceId> {
+        &self.silent
+    }
+
+    /// How many tags nothing is known of yet.
+    pub(super) fn unheard(&self) -> usize {
+        self.rows.values().filter(|row| row.sample.is_none()).count()
+    }
+
+    /// Whether something is known of every tag, be it that its source does not answer.
+    pub(super) fn is_complete(&self) -> bool {
+        self.unheard() == 0
+    }
+
+    /// All readings, for programs.
+    pub(super) fn records(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.rows.keys().map(|tag| self.record(*tag))
+    }
+
     /// A reading for programs.
     pub(super) fn record(&self, tag: TagId) -> serde_json::Value {
-        let row = &self.0[&tag];
+        let row = &self.rows[&tag];
         let (value, status, cause) = match row.sample.as_ref().map(|(sample, _)| sample) {
             Some(Sample::Good(value)) => (Some(value), "good", None),
             Some(Sample::Uncertain(value, cause)) => (Some(value), "uncertain", Some(*cause)),
@@ -110,20 +138,32 @@ impl Sheet {
     pub(super) fn show(&self, is_again: bool, on_terminal: bool, changed: &[TagId]) -> Result<(), Exit> {
         if is_again && on_terminal {
             // Up to the heading, and clear from there (ECMA-48, sections 8.3.22 and 8.3.39).
-            write!(io::stdout(), "\u{1b}[{}A\u{1b}[J", self.0.len() + 1)
+            write!(io::stdout(), "\u{1b}[{}A\u{1b}[J", self.rows.len() + 1)
                 .map_err(|error| print::broken(&error))?;
         }
         let is_shown = |tag: &TagId| !is_again || on_terminal || changed.contains(tag);
-        let mut table = Table::stdout(&COLUMNS);
-        for (_, row) in self.0.iter().filter(|(tag, _)| is_shown(tag)) {
-            table.row(row.cells()).map_err(|error| print::broken(&error))?;
+        let mut table = Table::stdout(&self.columns);
+        for (_, row) in self.rows.iter().filter(|(tag, _)| is_shown(tag)) {
+            let cells = COLUMNS.into_iter().zip(row.cells());
+            let cells = cells.filter(|(column, _)| self.columns.contains(column)).map(|(_, cell)| cell);
+            table.row(cells).map_err(|error| print::broken(&error))?;
         }
         table.flush().map_err(|error| print::broken(&error))
     }
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
+    fn new(plan: &Plan, tag: TagId, at: String, encoding: Option<String>) -> (TagId, Self) {
+        let planned = &plan.tags[tag.0 as usize];
+        let unit = planned.rules.iter().find_map(|rule| match rule {
+            Rule::Telemetry(rule) => rule.unit.as_deref().map(str::to_owned),
+            Rule::State(_) | Rule::Counter(_) => None,
+        });
+        let (path, source) = (planned.path.to_string(), planned.source);
+        (tag, Self { path, source, unit, at, encoding, sample: None })
+    }
+
+    fn cells(&self) -> [String; 7] {
         let (value, quality) = match self.sample.as_ref().map(|(sample, _)| sample) {
             Some(Sample::Good(value)) => (shown(value), "good".to_owned()),
             Some(Sample::Uncertain(value, cause)) => {
@@ -133,7 +173,9 @@ impl Row {
             None => ("–".to_owned(), "not read yet".to_owned()),
         };
         let unit = self.unit.clone().unwrap_or_default();
-        [self.path.clone(), value, unit, quality, self.at.clone(), self.encoding.clone()]
+        let time = self.sample.as_ref().map_or_else(String::new, |(_, time)| instant(*time));
+        let encoding = self.encoding.clone().unwrap_or_default();
+        [self.path.clone(), value, unit, quality, time, self.at.clone(), encoding]
     }
 }
 
@@ -145,22 +187,4 @@ fn shown(value: &Value) -> String {
         Value::Float(value) => value.to_string(),
         Value::Text(value) => format!("{value:?}"),
     }
-}
-
-/// A cause with what Modbus calls its exceptions (Application Protocol V1.1b3, section 7).
-fn in_words(cause: Cause) -> String {
-    let Cause::ModbusException(code) = cause else { return cause.to_string() };
-    let name = match code {
-        1 => "illegal function",
-        2 => "illegal data address",
-        3 => "illegal data value",
-        4 => "device failure",
-        5 => "acknowledge",
-        6 => "device busy",
-        8 => "memory parity error",
-        10 => "gateway path unavailable",
-        11 => "gateway target does not respond",
-        _ => return cause.to_string(),
-    };
-    format!("{cause} ({name})")
 }

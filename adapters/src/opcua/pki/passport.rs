@@ -14,6 +14,8 @@ use super::own::{Application, Expiry, OwnError};
 
 /// Where the library keeps what it was told to believe.
 const LIBRARY: &str = "session";
+/// Where it keeps nothing: without certificates there is nothing to note, and no folder is to be made for it.
+const NOWHERE: &str = "/dev/null";
 
 /// What the gateway shows to servers.
 #[derive(Debug)]
@@ -64,9 +66,10 @@ impl Passport {
     /// library sees to it that the server holds the key of the certificate that was judged. What it believes it
     /// notes in a folder of its own, which nobody else reads.
     pub(in crate::opcua) fn equip(&self, client: ClientBuilder, pki: Option<&Pki>) -> ClientBuilder {
+        let notes = if pki.is_some() { self.root.join(LIBRARY) } else { PathBuf::from(NOWHERE) };
         let client = client
             .application_uri(&self.application.uri)
-            .pki_dir(self.root.join(LIBRARY))
+            .pki_dir(notes)
             .trust_server_certs(true)
             .verify_server_certs(false);
         match pki {
