@@ -30,7 +30,7 @@ use crate::config::{self, Config, Destination};
 use crate::desk::Desk;
 use crate::ingest::{self, Ingest};
 use crate::pulse::Pulse;
-use crate::status::{DestinationView, Observer};
+use crate::status::{DestinationView, Observer, Views};
 use crate::supervise::Stage;
 use crate::watchdog::{self, Vitals};
 use destination::Delivery;
@@ -73,14 +73,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
     let mut core = Stage::default();
     let ingest = Ingest::new(normalizer, buffer.clone(), observations, pulse);
+    let left_out = ingest.left_out();
     core.spawn_essential("ingest".to_owned(), ingest.run(started));
 
-    let (destinations, views) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
-    let observer = Observer::new(origin.clone(), buffer.clone(), sources, views);
+    let (forwarders, destinations) = start_destinations(mqtt, &origin, &buffer, &tokens.forwarders);
+    let observer = Observer::new(origin.clone(), buffer.clone(), Views { sources, left_out, destinations });
     let desk = Desk { origin, buffer: buffer.clone(), is_running: true };
     let house = House { socket: control_socket, observer: observer.clone(), desk, vitals };
     let mut house = house.start(&tokens.house);
-    let mut stages = Stages { adapters, core, destinations };
+    let mut stages = Stages { adapters, core, destinations: forwarders };
     watchdog::say_ready();
 
     tokio::select! {

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use anyhow::Context;
 use penstock_buffer::{Buffer, MAX_APPEND_EVENTS, Ticket};
-use penstock_events::normalizer::{Normalized, Normalizer, StateChange};
+use penstock_events::normalizer::{LeftOut, Normalized, Normalizer, StateChange};
 use penstock_events::{Event, Lane, Observation};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info};
 
 use crate::pulse::Pulse;
 
@@ -25,6 +26,7 @@ pub(crate) struct Ingest {
     observations: mpsc::Receiver<Observation>,
     appends: VecDeque<Ticket>,
     pulse: Pulse,
+    left_out: watch::Sender<LeftOut>,
 }
 
 impl Ingest {
@@ -36,7 +38,12 @@ impl Ingest {
         pulse: Pulse,
     ) -> Self {
         let appends = VecDeque::with_capacity(APPENDS_IN_FLIGHT);
-        Self { normalizer, buffer, observations, appends, pulse }
+        Self { normalizer, buffer, observations, appends, pulse, left_out: watch::Sender::default() }
+    }
+
+    /// Where the conditions are counted that raised no alert though they are active.
+    pub(crate) fn left_out(&self) -> watch::Receiver<LeftOut> {
+        self.left_out.subscribe()
     }
 
     /// Takes observations until every adapter is gone, then waits until all of it is durable.
@@ -45,7 +52,7 @@ impl Ingest {
     /// # Errors
     /// When the buffer fails: then nothing more may be taken.
     pub(crate) async fn run(mut self, started: Event) -> anyhow::Result<()> {
-        self.append(Normalized { events: vec![started], state: Vec::new() }).await?;
+        self.append(Normalized { events: vec![started], ..Normalized::default() }).await?;
         let mut batch = Vec::with_capacity(BATCH);
         while self.receive(&mut batch).await? {
             self.take(&mut batch).await?;
@@ -77,7 +84,8 @@ impl Ingest {
     async fn take(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
         let mut gathered = Normalized::default();
         for observation in batch.drain(..) {
-            let Normalized { events, state } = self.normalizer.observe(&observation);
+            let Normalized { events, state, left_out } = self.normalizer.observe(&observation);
+            self.leave_out(left_out);
             if gathered.events.len() + events.len() > MAX_APPEND_EVENTS {
                 self.append(std::mem::take(&mut gathered)).await?;
             }
@@ -89,7 +97,7 @@ impl Ingest {
 
     /// Appends what belongs together. When one observation has more events than an append takes, its
     /// telemetry goes first, in parts: no state explains it, so it need not share the commit.
-    async fn append(&mut self, Normalized { mut events, state }: Normalized) -> anyhow::Result<()> {
+    async fn append(&mut self, Normalized { mut events, state, .. }: Normalized) -> anyhow::Result<()> {
         if events.len() > MAX_APPEND_EVENTS {
             let (mut telemetry, rest): (Vec<_>, _) =
                 events.into_iter().partition(|event| event.lane() == Lane::Telemetry);
@@ -103,6 +111,23 @@ impl Ingest {
             self.enqueue(events, state).await?;
         }
         Ok(())
+    }
+
+    fn leave_out(&self, news: LeftOut) {
+        if news == LeftOut::default() {
+            return;
+        }
+        self.left_out.send_modify(|sum| {
+            if sum.of_no_asset == 0 && news.of_no_asset > 0 {
+                info!("conditions are active that are alerts of no asset; penstock status counts them");
+            }
+            if sum.beyond_limit == 0 && news.beyond_limit > 0 {
+                error!(
+                    "more alerts are active than the gateway keeps; penstock status counts those left out"
+                );
+            }
+            *sum += news;
+        });
     }
 
     async fn enqueue(&mut self, events: Vec<Event>, state: Vec<StateChange>) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use penstock_adapters::modbus::{self, DeviceStatus};
 use penstock_adapters::opcua::{ServerLink, ServerStatus};
 use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus, Replay};
 use penstock_events::cloudevent::Origin;
+use penstock_events::normalizer::LeftOut;
 use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
 use penstock_uplink::mqtt;
 use serde::Serialize;
@@ -18,8 +19,18 @@ pub(crate) struct Observer {
     origin: Origin,
     started: Timestamp,
     buffer: Buffer,
-    sources: Vec<SourceView>,
-    destinations: Vec<DestinationView>,
+    views: Views,
+}
+
+/// Where the stages are seen.
+#[derive(Clone)]
+pub(crate) struct Views {
+    /// The sources, in the order of the configuration.
+    pub(crate) sources: Vec<SourceView>,
+    /// The conditions that raised no alert though they are active.
+    pub(crate) left_out: watch::Receiver<LeftOut>,
+    /// The destinations.
+    pub(crate) destinations: Vec<DestinationView>,
 }
 
 /// Where the state of a source is seen.
@@ -58,6 +69,7 @@ pub(crate) struct Report {
     #[serde(serialize_with = "as_text")]
     now: Timestamp,
     sources: Vec<SourceStatus>,
+    alerts_left_out: LeftOut,
     buffer: BufferReport,
     lanes: Vec<LaneReport>,
     destinations: Vec<DestinationReport>,
@@ -94,13 +106,8 @@ struct DeliveryReport {
 
 impl Observer {
     /// An observer of these stages.
-    pub(crate) fn new(
-        origin: Origin,
-        buffer: Buffer,
-        sources: Vec<SourceView>,
-        destinations: Vec<DestinationView>,
-    ) -> Self {
-        Self { origin, started: Timestamp::from(SystemTime::now()), buffer, sources, destinations }
+    pub(crate) fn new(origin: Origin, buffer: Buffer, views: Views) -> Self {
+        Self { origin, started: Timestamp::from(SystemTime::now()), buffer, views }
     }
 
     /// How many events destinations have yet to get.
@@ -115,7 +122,7 @@ impl Observer {
 
     fn backlog_of(&self, counts: impl Fn(&DestinationView) -> bool) -> u64 {
         let buffer = self.buffer.status();
-        let views = self.destinations.iter().filter(|view| counts(view));
+        let views = self.views.destinations.iter().filter(|view| counts(view));
         let lanes = views.filter_map(|view| buffer.destinations.get(&view.name));
         lanes.flat_map(|lanes| Lane::ALL.map(|lane| lanes[lane].backlog)).sum()
     }
@@ -140,9 +147,10 @@ impl Observer {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started,
             now: Timestamp::from(SystemTime::now()),
-            sources: self.sources.iter().map(SourceView::status).collect(),
+            sources: self.views.sources.iter().map(SourceView::status).collect(),
+            alerts_left_out: *self.views.left_out.borrow(),
             lanes: Lane::ALL.map(|lane| LaneReport { lane, status: buffer.lanes[lane] }).into(),
-            destinations: self.destinations.iter().map(destination).collect(),
+            destinations: self.views.destinations.iter().map(destination).collect(),
             buffer: BufferReport { condition: buffer.condition, shed_events: buffer.shed_events },
         }
     }
@@ -174,6 +182,7 @@ impl fmt::Display for Report {
                 SourceStatus::OpcUa(server) => self.write_server(f, server)?,
             }
         }
+        self.write_left_out(f)?;
         writeln!(f, "\nbuffer      {}", self.buffer.in_words())?;
         for LaneReport { lane, status } in &self.lanes {
             let stored_kib = status.stored_bytes / 1024;
@@ -215,6 +224,20 @@ impl Report {
             f,
             "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} messages missing)"
         )
+    }
+
+    fn write_left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LeftOut { of_no_asset, beyond_limit } = self.alerts_left_out;
+        if of_no_asset > 0 {
+            writeln!(f, "  {of_no_asset} active conditions were the alerts of no asset")?;
+        }
+        if beyond_limit > 0 {
+            writeln!(
+                f,
+                "  {beyond_limit} ALERTS WERE NOT RAISED: more are active at once than the gateway keeps"
+            )?;
+        }
+        Ok(())
     }
 
     fn write_destination(&self, f: &mut fmt::Formatter<'_>, destination: &DestinationReport) -> fmt::Result {

@@ -6,7 +6,7 @@
 
 pub(crate) mod v1;
 
-use penstock_events::{Event, Fact, Value};
+use penstock_events::{Alert, Event, Fact, Value};
 
 /// The largest event that is taken, in bytes of text and lists. One such event still fits into a
 /// block of its own even if it does not compress at all.
@@ -29,6 +29,11 @@ pub(crate) fn size_bound(event: &Event) -> usize {
                     Some(Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_)) | None => 0,
                 };
                 text + unit.as_ref().map_or(0, |unit| unit.len())
+            }
+            Fact::AlertRaised(alert) | Fact::AlertCleared { alert, .. } => {
+                let Alert { condition, name, source_name, message, .. } = &**alert;
+                let words = [name, source_name, message].into_iter().flatten();
+                condition.as_str().len() + words.map(|words| words.as_str().len()).sum::<usize>()
             }
             Fact::Gap { stream, lost, .. } => stream.as_str().len() + lost.len() * TALLY_BYTES,
             Fact::GatewayStarted { version } => version.len(),

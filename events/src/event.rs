@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::condition::{ConditionId, Severity, Wording};
 use crate::name::{AssetPath, SourceName, StateName, TagPath};
 use crate::reading::{Cause, Value};
 use crate::stream::{Lane, Sequence, StreamId};
@@ -71,6 +72,15 @@ pub enum Fact {
         /// Where the counter stands.
         counter: CounterMark,
     },
+    /// A condition of an asset asks for attention, since the event's time.
+    AlertRaised(Box<Alert>),
+    /// It does not ask for it any more.
+    AlertCleared {
+        /// The alert as it was raised, but with the message that its end came with, if any.
+        alert: Box<Alert>,
+        /// When it was raised: the time of that event.
+        since: Timestamp,
+    },
     /// A source stopped answering.
     SourceDown {
         /// The source.
@@ -103,6 +113,23 @@ pub enum Fact {
         /// The program's version.
         version: Arc<str>,
     },
+}
+
+/// A condition that asks for attention.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Alert {
+    /// The tag that tells of it.
+    pub tag: TagPath,
+    /// Which condition of that tag.
+    pub condition: ConditionId,
+    /// What it is called.
+    pub name: Option<Wording>,
+    /// What it is about.
+    pub source_name: Option<Wording>,
+    /// How bad it was when it was raised.
+    pub severity: Severity,
+    /// What it says.
+    pub message: Option<Wording>,
 }
 
 /// Why events were given up.
@@ -195,6 +222,10 @@ pub enum EventType {
     MachineStateChanged,
     /// `production.completed`
     ProductionCompleted,
+    /// `maintenance.alert_raised`
+    MaintenanceAlertRaised,
+    /// `maintenance.alert_cleared`
+    MaintenanceAlertCleared,
     /// `gateway.source_down`
     GatewaySourceDown,
     /// `gateway.source_up`
@@ -207,10 +238,12 @@ pub enum EventType {
 
 impl EventType {
     /// Every type of this version of the contract.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::TelemetrySampled,
         Self::MachineStateChanged,
         Self::ProductionCompleted,
+        Self::MaintenanceAlertRaised,
+        Self::MaintenanceAlertCleared,
         Self::GatewaySourceDown,
         Self::GatewaySourceUp,
         Self::GatewayGap,
@@ -223,6 +256,8 @@ impl EventType {
             Self::TelemetrySampled => "telemetry.sampled",
             Self::MachineStateChanged => "machine.state_changed",
             Self::ProductionCompleted => "production.completed",
+            Self::MaintenanceAlertRaised => "maintenance.alert_raised",
+            Self::MaintenanceAlertCleared => "maintenance.alert_cleared",
             Self::GatewaySourceDown => "gateway.source_down",
             Self::GatewaySourceUp => "gateway.source_up",
             Self::GatewayGap => "gateway.gap",
@@ -241,6 +276,8 @@ impl EventType {
             Self::TelemetrySampled => Lane::Telemetry,
             Self::MachineStateChanged
             | Self::ProductionCompleted
+            | Self::MaintenanceAlertRaised
+            | Self::MaintenanceAlertCleared
             | Self::GatewaySourceDown
             | Self::GatewaySourceUp
             | Self::GatewayGap
@@ -290,6 +327,8 @@ impl Event {
             Fact::TelemetrySampled { .. } => EventType::TelemetrySampled,
             Fact::MachineStateChanged { .. } => EventType::MachineStateChanged,
             Fact::ProductionCompleted { .. } => EventType::ProductionCompleted,
+            Fact::AlertRaised(_) => EventType::MaintenanceAlertRaised,
+            Fact::AlertCleared { .. } => EventType::MaintenanceAlertCleared,
             Fact::SourceDown { .. } => EventType::GatewaySourceDown,
             Fact::SourceUp { .. } => EventType::GatewaySourceUp,
             Fact::Gap { .. } => EventType::GatewayGap,

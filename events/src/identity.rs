@@ -1,7 +1,8 @@
 //! The id of an event: its deduplication key.
 //!
 //! An id is a UUIDv5 (RFC 9562, section 5.5) in the namespace [`NAMESPACE`]. Its name is a canonical
-//! string, the UTF-8 text of these fields joined by `|`, which no field can contain:
+//! string, the UTF-8 text of these fields joined by `|`, which no field can contain but
+//! the last:
 //!
 //! ```text
 //! v1 | type | site | asset | natural key
@@ -15,6 +16,8 @@
 //! | `telemetry.sampled` | tag, time |
 //! | `machine.state_changed` | tag, state, time |
 //! | `production.completed` | tag, epoch, counter value |
+//! | `maintenance.alert_raised` | tag, time, condition |
+//! | `maintenance.alert_cleared` | tag, time of the raise, condition |
 //! | `gateway.source_down` | source, time |
 //! | `gateway.source_up` | source, time |
 //! | `gateway.gap` | stream, first sequence, last sequence |
@@ -58,6 +61,10 @@ fn write_canonical(name: &mut String, site: &Site, event: &Event) -> fmt::Result
         Fact::MachineStateChanged { tag, state, .. } => write!(name, "{tag}|{state}|{time}"),
         Fact::ProductionCompleted { tag, counter, .. } => {
             write!(name, "{tag}|{}|{}", counter.epoch.as_micros(), counter.to)
+        }
+        Fact::AlertRaised(alert) => write!(name, "{}|{time}|{}", alert.tag, alert.condition),
+        Fact::AlertCleared { alert, since } => {
+            write!(name, "{}|{}|{}", alert.tag, since.as_micros(), alert.condition)
         }
         Fact::SourceDown { source, .. } | Fact::SourceUp { source, .. } => write!(name, "{source}|{time}"),
         Fact::Gap { stream, first, last, .. } => write!(name, "{stream}|{first}|{last}"),

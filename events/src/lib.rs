@@ -8,6 +8,7 @@
 //! [`cloudevent`] writes it as CloudEvents JSON.
 
 pub mod cloudevent;
+mod condition;
 mod event;
 pub mod identity;
 mod name;
@@ -16,13 +17,17 @@ mod reading;
 mod stream;
 mod time;
 
+pub use condition::{
+    Condition, ConditionId, InvalidCondition, MAX_CONDITION_BYTES, MAX_WORDING_BYTES, Severity, Standing,
+    Wording,
+};
 pub use event::{
-    CounterMark, Event, EventType, Fact, GapReason, Output, PreviousState, Quality, UnknownEventType,
+    Alert, CounterMark, Event, EventType, Fact, GapReason, Output, PreviousState, Quality, UnknownEventType,
 };
 pub use name::{
     AssetPath, DestinationName, GatewayId, InvalidName, MAX_NAME_BYTES, MAX_PATH_SEGMENTS, Site, SourceName,
     StateName, TagName, TagPath,
 };
-pub use reading::{Cause, Observation, Reading, Sample, SourceId, TagId, Value};
+pub use reading::{Cause, MAX_CONDITIONS_TOLD, Observation, Reading, Sample, SourceId, TagId, Value};
 pub use stream::{Lane, Sequence, StreamId, UnknownLane};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -6,15 +6,22 @@
 //! neither repeats nor skips a fact. Only the memory of report by exception is not kept; the first
 //! sample after a start is a fact of its own.
 
+mod alerts;
 mod counter;
+mod pattern;
 mod plan;
 mod state;
 mod stored;
 mod tag;
 mod telemetry;
 
-pub use plan::{CounterRule, Deadband, Plan, Rule, StateRule, TagPlan, TelemetryRule};
+pub use pattern::Pattern;
+pub use plan::{AlertRule, CounterRule, Deadband, Plan, Rule, StateRule, TagPlan, TelemetryRule};
 pub use stored::{RestoreError, StateChange};
+
+use std::ops::AddAssign;
+
+use serde::Serialize;
 
 use crate::event::{Event, Fact, Quality};
 use crate::name::{AssetPath, SourceName};
@@ -38,6 +45,24 @@ pub struct Normalized {
     pub events: Vec<Event>,
     /// What changed of the normalizer's state, to be stored in the same commit.
     pub state: Vec<StateChange>,
+    /// Conditions from which nothing follows, though they are active.
+    pub left_out: LeftOut,
+}
+
+/// How many active conditions raised no alert, by the reason. One that is too mild is not among them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// They match no rule.
+    pub of_no_asset: u64,
+    /// So many are active already that no more can be remembered.
+    pub beyond_limit: u64,
+}
+
+impl AddAssign for LeftOut {
+    fn add_assign(&mut self, more: Self) {
+        self.of_no_asset += more.of_no_asset;
+        self.beyond_limit += more.beyond_limit;
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +112,20 @@ impl Normalizer {
                     if let Some(tag) = self.tags.get_mut(tag.0 as usize) {
                         tag.observe(sample, At { time: *time, observed }, &mut out);
                     }
+                }
+            }
+            Observation::Told { source, observed, tag, conditions } => {
+                self.source_answers(*source, *observed, &mut out);
+                if let Some(tag) = self.tags.get_mut(tag.0 as usize) {
+                    for condition in conditions {
+                        tag.told(condition, *observed, &mut out);
+                    }
+                }
+            }
+            Observation::ToldAll { source, observed, tag, time, active } => {
+                self.source_answers(*source, *observed, &mut out);
+                if let Some(tag) = self.tags.get_mut(tag.0 as usize) {
+                    tag.told_all(active, At { time: *time, observed: *observed }, &mut out);
                 }
             }
             Observation::Lost { source, observed, cause } => {

@@ -1,10 +1,12 @@
 //! What adapters say: values of tags with their quality and times, and whether a source answers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::condition::{Condition, ConditionId};
 use crate::time::Timestamp;
 
 /// A tag's index in the running configuration. Never stored: a restart may number tags anew.
@@ -97,6 +99,9 @@ pub struct Reading {
     pub time: Timestamp,
 }
 
+/// The most conditions in one observation: what follows from them is stored at once.
+pub const MAX_CONDITIONS_TOLD: usize = 1_000;
+
 /// What an adapter hands to ingest: one hop, one message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
@@ -109,6 +114,31 @@ pub enum Observation {
         observed: Timestamp,
         /// One reading per tag that was due or has changed.
         readings: Vec<Reading>,
+    },
+    /// The source told of conditions that it watches, in the order in which it did: no more than
+    /// [`MAX_CONDITIONS_TOLD`].
+    Told {
+        /// Who told.
+        source: SourceId,
+        /// When the gateway heard it.
+        observed: Timestamp,
+        /// The tag that stands for these conditions.
+        tag: TagId,
+        /// How they are.
+        conditions: Vec<Condition>,
+    },
+    /// The source has told of every condition that is active: any other is over.
+    ToldAll {
+        /// Who told.
+        source: SourceId,
+        /// When the gateway heard it.
+        observed: Timestamp,
+        /// The tag that stands for these conditions.
+        tag: TagId,
+        /// When that was, by the source's clock.
+        time: Timestamp,
+        /// Those that are active.
+        active: BTreeSet<ConditionId>,
     },
     /// The source stopped answering. Said once; nothing follows until it answers again.
     Lost {
@@ -125,7 +155,10 @@ impl Observation {
     /// The source that it is about.
     pub fn source(&self) -> SourceId {
         match self {
-            Self::Polled { source, .. } | Self::Lost { source, .. } => *source,
+            Self::Polled { source, .. }
+            | Self::Told { source, .. }
+            | Self::ToldAll { source, .. }
+            | Self::Lost { source, .. } => *source,
         }
     }
 }

@@ -26,6 +26,10 @@ def natural_key(event):
             return [data["tag"], data["state"], time]
         case "production.completed":
             return [data["tag"], micros(data["counter"]["epoch"]), data["counter"]["to"]]
+        case "maintenance.alert_raised":
+            return [data["tag"], time, data["condition"]]
+        case "maintenance.alert_cleared":
+            return [data["tag"], micros(data["since"]), data["condition"]]
         case "gateway.source_down" | "gateway.source_up":
             return [data["source"], time]
         case "gateway.gap":

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_events::{
-    AssetPath, Cause, CounterMark, Fact, GapReason, Lane, Output, PreviousState, Quality, StreamId, TagPath,
-    Value,
+    Alert, AssetPath, Cause, CounterMark, Fact, GapReason, Lane, MAX_CONDITION_BYTES, MAX_WORDING_BYTES,
+    Output, PreviousState, Quality, Severity, StreamId, TagPath, Value, Wording,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
@@ -124,6 +124,44 @@ fn every_cause_that_came_after_version_1_survives_a_block() {
     let bad = |cause| Event { quality: Quality::Bad(cause), ..sample(0, Value::Bool(false)) };
     let events: Vec<Event> = causes.map(bad).into();
     assert_eq!(round_trip(&events, Sequence(1)), events);
+}
+
+/// A raise and a clear, of which the buffer's tests make a golden body.
+fn alerts() -> Vec<Event> {
+    let alert = |message: &str| {
+        Box::new(Alert {
+            tag: tag("oven.alarms"),
+            condition: "nsu=urn:plant:oven;s=Hot".parse().expect("an id"),
+            name: Wording::of("Hot"),
+            source_name: Wording::of("Größe"),
+            severity: Severity::clamped(700),
+            message: Wording::of(message),
+        })
+    };
+    let since = Timestamp::from_micros(64);
+    vec![
+        event(64, Fact::AlertRaised(alert("250"))),
+        event(128, Fact::AlertCleared { alert: alert(""), since }),
+    ]
+}
+
+#[test]
+fn alerts_survive_a_block_and_keep_their_golden_bytes() {
+    assert_eq!(round_trip(&alerts(), Sequence(1)), alerts());
+    let golden: &[u8] = b"\x02\x17stamping/line-1/press-1\x0boven.alarms\
+        \x02\x00\x80\x01\xb8\x17\x00\x07\x01\x18nsu=urn:plant:oven;s=Hot\x01\x03Hot\x01\x07Gr\xc3\xb6\xc3\x9fe\xbc\x05\x01\x03250\x00\x80\x01\xb8\x17\x00\x08\x01\x18nsu=urn:plant:oven;s=Hot\x01\x03Hot\x01\x07Gr\xc3\xb6\xc3\x9fe\xbc\x05\x00\x80\x01";
+    assert_eq!(record::v1::encode(&alerts()), golden);
+    assert_eq!(record::v1::decode(golden).expect("the golden bytes"), alerts());
+}
+
+#[test]
+fn the_longest_alert_fits_the_buffer() {
+    let longest = "x".repeat(MAX_CONDITION_BYTES.max(MAX_WORDING_BYTES));
+    let [name, source_name, message] = [(); 3].map(|()| Wording::of(&longest));
+    let (tag, condition) = (tag("oven.alarms"), longest[..MAX_CONDITION_BYTES].parse().expect("an id"));
+    let severity = Severity::GREATEST;
+    let fact = Fact::AlertRaised(Box::new(Alert { tag, condition, name, source_name, severity, message }));
+    assert!(record::size_bound(&event(0, fact)) <= crate::MAX_EVENT_BYTES);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub(crate) const fn type_code(kind: EventType) -> u8 {
         EventType::GatewaySourceUp => 5,
         EventType::GatewayGap => 6,
         EventType::GatewayStarted => 7,
+        EventType::MaintenanceAlertRaised => 8,
+        EventType::MaintenanceAlertCleared => 9,
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pattern::Pattern;
 use crate::cloudevent::Origin;
+use crate::condition::Severity;
 use crate::event::Output;
 use crate::name::{AssetPath, SourceName, StateName, TagPath};
 use crate::reading::SourceId;
@@ -40,6 +42,8 @@ pub enum Rule {
     State(StateRule),
     /// It counts pieces.
     Counter(CounterRule),
+    /// It stands for conditions, some of which are alerts of an asset.
+    Alert(AlertRule),
 }
 
 /// Report by exception: a `telemetry.sampled` when the value has moved or time has passed.
@@ -93,4 +97,18 @@ pub struct CounterRule {
     /// The most pieces that may be made between two readings. A counter that falls is taken to have
     /// rolled over when that explains it within this many pieces, else to have been reset to 0.
     pub max_step: u64,
+}
+
+/// A `maintenance.alert_raised` when a condition becomes active, and a `maintenance.alert_cleared` when it is over.
+/// Of a tag's rules the first that a condition matches has it, whatever its severity.
+#[derive(Clone, Debug)]
+pub struct AlertRule {
+    /// The asset that the conditions are about.
+    pub asset: AssetPath,
+    /// What a condition is about.
+    pub source: Pattern,
+    /// What it is called.
+    pub condition: Pattern,
+    /// One that is less severe raises nothing.
+    pub min_severity: Severity,
 }

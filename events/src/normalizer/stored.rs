@@ -5,12 +5,14 @@
 //! | `source\|SOURCE` | since when the source is down |
 //! | `state\|ASSET\|TAG` | the machine's state and since when |
 //! | `counter\|ASSET\|TAG\|OUTPUT` | the run of the counter and where it stands |
+//! | `alert\|TAG\|SLOT` | a condition that is active and since when, or none; slots count from 0 without holes |
 //!
 //! No name can hold a `|`. Keys are made of names, never of indexes, so they outlive a change of
 //! configuration. A value is postcard of [`Stored`].
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::StoredAlert;
 use super::counter::Run;
 use super::plan::{CounterRule, StateRule};
 use super::state::StoredState;
@@ -41,6 +43,7 @@ pub(super) enum Stored {
     StateV1(StoredState),
     CounterV1(Run),
     SourceV1 { down_since_us: Option<i64> },
+    AlertV1(Option<StoredAlert>),
 }
 
 impl Stored {
@@ -76,19 +79,37 @@ pub(super) fn counter_key(rule: &CounterRule, tag: &TagPath) -> String {
     format!("counter|{}|{tag}|{}", rule.asset, rule.output.as_str())
 }
 
+pub(super) fn alert_key(tag: &TagPath, slot: usize) -> String {
+    format!("alert|{tag}|{slot}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What every later version must read: the bytes of each variant, written once.
-    fn golden() -> [(Stored, &'static [u8]); 4] {
+    fn golden() -> [(Stored, &'static [u8]); 6] {
         let running = StoredState { state: "running".to_owned(), since_us: 1_000_000 };
         let run = Run { epoch_us: -3, value: 300 };
+        let alert = StoredAlert {
+            condition: "ns=2;s=Hot".to_owned(),
+            asset: "oven".to_owned(),
+            since_us: 64,
+            is_exact: true,
+            name: Some("Hot".to_owned()),
+            source_name: None,
+            severity: 700,
+        };
         [
             (Stored::StateV1(running), b"\x00\x07running\x80\x89\x7a"),
             (Stored::CounterV1(run), b"\x01\x05\xac\x02"),
             (Stored::SourceV1 { down_since_us: None }, b"\x02\x00"),
             (Stored::SourceV1 { down_since_us: Some(64) }, b"\x02\x01\x80\x01"),
+            (Stored::AlertV1(None), b"\x03\x00"),
+            (
+                Stored::AlertV1(Some(alert)),
+                b"\x03\x01\x0ans=2;s=Hot\x04oven\x80\x01\x01\x01\x03Hot\x00\xbc\x05",
+            ),
         ]
     }
 

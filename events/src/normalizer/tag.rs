@@ -1,20 +1,27 @@
 //! One tag: its readings go to each of its rules, and what follows from them into the outcome.
 
+use std::collections::BTreeSet;
+
+use super::alerts::Alerts;
 use super::counter::{Counted, Counter};
-use super::plan::{CounterRule, Rule, StateRule, TelemetryRule};
+use super::plan::{AlertRule, CounterRule, Rule, StateRule, TelemetryRule};
 use super::state::MachineState;
 use super::stored::{RestoreError, Stored, counter_key, find, state_key};
 use super::telemetry::LastReport;
 use super::{At, Normalized};
+use crate::condition::{Condition, ConditionId};
 use crate::event::{Fact, Quality};
 use crate::name::TagPath;
 use crate::reading::{Cause, Sample};
+use crate::time::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct Tag {
     path: TagPath,
     /// Boxed: nearly every tag has one rule, and a growing list would keep room for four.
     rules: Box<[Live]>,
+    /// Of a tag that stands for conditions. Boxed: few do.
+    alerts: Option<Box<Alerts>>,
 }
 
 /// A rule with what it remembers, and the key under which that is stored.
@@ -31,9 +38,21 @@ impl Tag {
         rules: Vec<Rule>,
         state: &impl Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, RestoreError> {
-        let rules =
-            rules.into_iter().map(|rule| Live::restore(rule, &path, state)).collect::<Result<_, _>>()?;
-        Ok(Self { path, rules })
+        let (mut live, mut of_alerts): (_, Vec<AlertRule>) = (Vec::with_capacity(rules.len()), Vec::new());
+        for rule in rules {
+            match rule {
+                Rule::Alert(rule) => of_alerts.push(rule),
+                Rule::Telemetry(rule) => live.push(Live::of_telemetry(rule)),
+                Rule::State(rule) => live.push(Live::of_state(rule, &path, state)?),
+                Rule::Counter(rule) => live.push(Live::of_counter(rule, &path, state)?),
+            }
+        }
+        let alerts = if of_alerts.is_empty() {
+            None
+        } else {
+            Some(Box::new(Alerts::restore(of_alerts, &path, state)?))
+        };
+        Ok(Self { path, rules: live.into(), alerts })
     }
 
     pub(super) fn observe(&mut self, sample: &Sample, at: At, out: &mut Normalized) {
@@ -68,6 +87,20 @@ impl Tag {
         }
     }
 
+    /// The source told of a condition.
+    pub(super) fn told(&mut self, condition: &Condition, observed: Timestamp, out: &mut Normalized) {
+        if let Some(alerts) = &mut self.alerts {
+            alerts.observe(condition, observed, out);
+        }
+    }
+
+    /// The source told of every condition that is active.
+    pub(super) fn told_all(&mut self, active: &BTreeSet<ConditionId>, at: At, out: &mut Normalized) {
+        if let Some(alerts) = &mut self.alerts {
+            alerts.observe_all(active, at, out);
+        }
+    }
+
     /// The source is gone: the value cannot be trusted any more, and that is said once.
     pub(super) fn lose(&mut self, cause: Cause, at: At, out: &mut Normalized) {
         let sample = Sample::Bad(cause);
@@ -83,30 +116,34 @@ impl Tag {
 }
 
 impl Live {
-    fn restore<'a>(
-        rule: Rule,
+    fn of_telemetry(rule: TelemetryRule) -> Self {
+        Self::Telemetry { rule, last: LastReport::default() }
+    }
+
+    fn of_state<'a>(
+        rule: StateRule,
         tag: &TagPath,
         state: &impl Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, RestoreError> {
-        Ok(match rule {
-            Rule::Telemetry(rule) => Self::Telemetry { rule, last: LastReport::default() },
-            Rule::State(rule) => {
-                let key = state_key(&rule, tag);
-                let machine = find(state, &key, |stored| match stored {
-                    Stored::StateV1(state) => Some(MachineState::restore(&state)),
-                    _ => None,
-                })?;
-                Self::State { rule, key, machine: machine.unwrap_or_default() }
-            }
-            Rule::Counter(rule) => {
-                let key = counter_key(&rule, tag);
-                let counter = find(state, &key, |stored| match stored {
-                    Stored::CounterV1(run) => Some(Counter::restore(run)),
-                    _ => None,
-                })?;
-                Self::Counter { rule, key, counter: counter.unwrap_or_default() }
-            }
-        })
+        let key = state_key(&rule, tag);
+        let machine = find(state, &key, |stored| match stored {
+            Stored::StateV1(state) => Some(MachineState::restore(&state)),
+            _ => None,
+        })?;
+        Ok(Self::State { rule, key, machine: machine.unwrap_or_default() })
+    }
+
+    fn of_counter<'a>(
+        rule: CounterRule,
+        tag: &TagPath,
+        state: &impl Fn(&str) -> Option<&'a [u8]>,
+    ) -> Result<Self, RestoreError> {
+        let key = counter_key(&rule, tag);
+        let counter = find(state, &key, |stored| match stored {
+            Stored::CounterV1(run) => Some(Counter::restore(run)),
+            _ => None,
+        })?;
+        Ok(Self::Counter { rule, key, counter: counter.unwrap_or_default() })
     }
 }
 

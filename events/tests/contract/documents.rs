@@ -17,7 +17,7 @@ fn bytes(event: &Event, sequence: Sequence) -> Vec<u8> {
 }
 
 /// The data of each type's sample, in the order of `EventType::ALL`.
-fn golden_data() -> [Json; 7] {
+fn golden_data() -> [Json; 9] {
     [
         json!({ "tag": "press-1.zone1.temp", "value": 71.25, "unit": "Cel", "quality": { "status": "good" } }),
         json!({
@@ -34,6 +34,24 @@ fn golden_data() -> [Json; 7] {
                 "from": 18_446_744_073_709_551_612_u64,
                 "to": 18_446_744_073_709_551_615_u64,
             },
+        }),
+        json!({
+            "tag": "oven.alarms",
+            "condition": "nsu=urn:plant:oven;s=Hot|2",
+            "name": "Overheated",
+            "source_name": "Zone 2",
+            "severity": 700,
+            "message": "Zone 2 is above 250 °C",
+        }),
+        json!({
+            "tag": "oven.alarms",
+            "condition": "nsu=urn:plant:oven;s=Hot|2",
+            "name": "Overheated",
+            "source_name": "Zone 2",
+            "severity": 700,
+            "message": null,
+            "since": "2026-01-01T00:00:02.000000Z",
+            "duration_ms": 60_000,
         }),
         json!({ "source": "press-1", "cause": "modbus-exception-4" }),
         json!({ "source": "press-1", "down_since": "1970-01-01T00:00:00.000000Z" }),
@@ -58,6 +76,10 @@ fn every_type_has_its_golden_document() {
             2026-01-01T00:00:00.000250Z 2026-01-01T00:00:00.012595Z
         production.completed 4af788ff-3c92-522a-8180-5d13d2d21c43 stamping/line-1/press-1 business \
             2026-01-01T00:00:01.000000Z 2026-01-01T00:00:01.012345Z
+        maintenance.alert_raised 55c4af53-f9da-54bd-9737-4b34eca54021 heat-treatment/oven business \
+            2026-01-01T00:00:02.000000Z 2026-01-01T00:00:02.012345Z
+        maintenance.alert_cleared 68490d99-927a-5578-89c2-d1e6d87a62ce heat-treatment/oven business \
+            2026-01-01T00:01:02.000999Z 2026-01-01T00:01:02.013344Z
         gateway.source_down c50d3e5a-4a12-547f-878c-266fd7f1982c gateways/edge-01 business \
             2026-01-01T00:00:00.000000Z 2026-01-01T00:00:00.012345Z
         gateway.source_up 05144679-a120-5b97-afd2-75368a3c6082 gateways/edge-01 business \
@@ -88,7 +110,7 @@ fn every_type_has_its_golden_document() {
         assert_eq!(document(event), expected);
         seen += 1;
     }
-    assert_eq!(seen, 7);
+    assert_eq!(seen, 9);
 }
 
 #[test]
@@ -184,6 +206,10 @@ fn a_receiver_can_recompute_the_id_from_the_document() {
             "production.completed" => {
                 let counter = &data["counter"];
                 vec![text(&data["tag"]), micros(&counter["epoch"]), counter["to"].to_string()]
+            }
+            "maintenance.alert_raised" => vec![text(&data["tag"]), time, text(&data["condition"])],
+            "maintenance.alert_cleared" => {
+                vec![text(&data["tag"]), micros(&data["since"]), text(&data["condition"])]
             }
             "gateway.source_down" | "gateway.source_up" => vec![text(&data["source"]), time],
             "gateway.gap" => vec![text(&data["stream"]), place(&data["first"]), place(&data["last"])],

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use penstock_events::identity::{NAMESPACE, canonical, id};
 use penstock_events::{
-    Cause, CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality, Sequence,
-    StreamId, Timestamp, Value,
+    Alert, Cause, CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality,
+    Sequence, Severity, StreamId, Timestamp, Value, Wording,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ use crate::samples::{one_of_each, origin};
 /// for name in [ …the second column… ]:
 ///     print(uuid.uuid5(namespace, name), name)
 /// ```
-const BY_PYTHON: [(&str, &str); 7] = [
+const BY_PYTHON: [(&str, &str); 9] = [
     (
         "a9776e3e-ad25-5542-9a3d-4730ec523f45",
         "v1|telemetry.sampled|plant-7|stamping/line-1/press-1|press-1.zone1.temp|1767225600000000",
@@ -31,6 +31,14 @@ const BY_PYTHON: [(&str, &str); 7] = [
     (
         "4af788ff-3c92-522a-8180-5d13d2d21c43",
         "v1|production.completed|plant-7|stamping/line-1/press-1|press-1.good|1767225600000000|18446744073709551615",
+    ),
+    (
+        "55c4af53-f9da-54bd-9737-4b34eca54021",
+        "v1|maintenance.alert_raised|plant-7|heat-treatment/oven|oven.alarms|1767225602000000|nsu=urn:plant:oven;s=Hot|2",
+    ),
+    (
+        "68490d99-927a-5578-89c2-d1e6d87a62ce",
+        "v1|maintenance.alert_cleared|plant-7|heat-treatment/oven|oven.alarms|1767225602000000|nsu=urn:plant:oven;s=Hot|2",
     ),
     (
         "c50d3e5a-4a12-547f-878c-266fd7f1982c",
@@ -75,6 +83,7 @@ struct Key {
     asset: String,
     /// Of a tag, a source, or nothing.
     whose: String,
+    /// Or the condition.
     state: String,
     numbers: [i64; 2],
 }
@@ -92,6 +101,9 @@ fn key() -> impl Strategy<Value = Key> {
                 EventType::TelemetrySampled => (tag.to_owned(), String::new(), [one, 0]),
                 EventType::MachineStateChanged => (tag.to_owned(), state, [one, 0]),
                 EventType::ProductionCompleted => (tag.to_owned(), String::new(), [one, two]),
+                EventType::MaintenanceAlertRaised | EventType::MaintenanceAlertCleared => {
+                    (tag.to_owned(), state, [one, 0])
+                }
                 EventType::GatewaySourceDown | EventType::GatewaySourceUp => {
                     (source, String::new(), [one, 0])
                 }
@@ -125,6 +137,10 @@ fn event_of(key: &Key, noise: u64) -> Event {
             let (tag, output) = (whose.parse().unwrap(), Output::Good);
             (noisy, Fact::ProductionCompleted { tag, output, quantity: noise, counter })
         }
+        EventType::MaintenanceAlertRaised => (time, Fact::AlertRaised(alert_of(key, noise))),
+        EventType::MaintenanceAlertCleared => {
+            (noisy, Fact::AlertCleared { alert: alert_of(key, noise), since: time })
+        }
         EventType::GatewaySourceDown => {
             (time, Fact::SourceDown { source: whose.parse().unwrap(), cause: Cause::Timeout })
         }
@@ -140,6 +156,17 @@ fn event_of(key: &Key, noise: u64) -> Event {
         EventType::GatewayStarted => (time, Fact::GatewayStarted { version: noise.to_string().into() }),
     };
     Event { asset: key.asset.parse().unwrap(), time, observed: noisy, quality: Quality::Good, fact }
+}
+
+fn alert_of(key: &Key, noise: u64) -> Box<Alert> {
+    Box::new(Alert {
+        tag: key.whose.parse().unwrap(),
+        condition: key.state.parse().unwrap(),
+        name: Wording::of(&noise.to_string()),
+        source_name: None,
+        severity: Severity::clamped(noise as u16),
+        message: None,
+    })
 }
 
 proptest! {

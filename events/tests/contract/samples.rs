@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use penstock_events::cloudevent::Origin;
 use penstock_events::{
-    Cause, CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality, Sequence,
-    StreamId, Timestamp, Value,
+    Alert, Cause, CounterMark, Event, EventType, Fact, GapReason, Lane, Output, PreviousState, Quality,
+    Sequence, Severity, StreamId, Timestamp, Value, Wording,
 };
 
 /// 2026-01-01T00:00:00Z
@@ -22,6 +22,7 @@ pub(crate) fn stream(lane: Lane) -> StreamId {
 /// One of each type, in the order of `EventType::ALL`.
 pub(crate) fn one_of_each() -> Vec<Event> {
     let press = |micros: u64, fact| event("stamping/line-1/press-1", micros, fact);
+    let oven = |micros: u64, fact| event("heat-treatment/oven", micros, fact);
     let own = |fact| event("gateways/edge-01", 0, fact);
     let events = vec![
         press(
@@ -52,6 +53,11 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 counter: CounterMark { epoch: NEW_YEAR, from: u64::MAX - 3, to: u64::MAX },
             },
         ),
+        oven(2_000_000, Fact::AlertRaised(alert("Zone 2 is above 250 °C"))),
+        oven(
+            62_000_999,
+            Fact::AlertCleared { alert: alert(""), since: NEW_YEAR.saturating_add(Duration::from_secs(2)) },
+        ),
         own(Fact::SourceDown { source: "press-1".parse().unwrap(), cause: Cause::ModbusException(4) }),
         own(Fact::SourceUp { source: "press-1".parse().unwrap(), down_since: Timestamp::EPOCH }),
         own(Fact::Gap {
@@ -68,6 +74,17 @@ pub(crate) fn one_of_each() -> Vec<Event> {
     ];
     assert!(events.iter().map(Event::kind).eq(EventType::ALL), "one event of each type");
     events
+}
+
+fn alert(message: &str) -> Box<Alert> {
+    Box::new(Alert {
+        tag: "oven.alarms".parse().unwrap(),
+        condition: "nsu=urn:plant:oven;s=Hot|2".parse().unwrap(),
+        name: Wording::of("Overheated"),
+        source_name: Wording::of("Zone 2"),
+        severity: Severity::clamped(700),
+        message: Wording::of(message),
+    })
 }
 
 fn event(asset: &str, micros: u64, fact: Fact) -> Event {

@@ -26,12 +26,21 @@ pub(crate) struct Press {
 impl Press {
     /// Tag number N of the source `press-1` is named `tN` and has the rule number N.
     pub(crate) fn with(rules: Vec<Rule>) -> Self {
+        Self::with_tags(rules.into_iter().map(|rule| vec![rule]).collect())
+    }
+
+    /// The only tag `t0` has all of these rules.
+    pub(crate) fn with_one_tag(rules: Vec<Rule>) -> Self {
+        Self::with_tags(vec![rules])
+    }
+
+    fn with_tags(tags: Vec<Vec<Rule>>) -> Self {
         let source: SourceName = "press-1".parse().unwrap();
-        let tag = |(index, rule): (usize, Rule)| {
+        let tag = |(index, rules): (usize, Vec<Rule>)| {
             let name: TagName = format!("t{index}").parse().unwrap();
-            TagPlan { path: TagPath::new(&source, &name), source: SOURCE, rules: vec![rule] }
+            TagPlan { path: TagPath::new(&source, &name), source: SOURCE, rules }
         };
-        let tags = rules.into_iter().enumerate().map(tag).collect();
+        let tags = tags.into_iter().enumerate().map(tag).collect();
         let plan = Plan { origin: origin(), sources: vec![source], tags };
         let normalizer = Normalizer::restore(plan.clone(), |_| None).unwrap();
         Self { plan, disk: BTreeMap::new(), normalizer }
@@ -49,10 +58,20 @@ impl Press {
         outcome.events
     }
 
+    /// Takes an observation; the outcome is not on disk until [`Press::commit`].
+    pub(crate) fn observe_uncommitted(&mut self, observation: &Observation) -> Normalized {
+        self.normalizer.observe(observation)
+    }
+
     /// Takes an observation and commits its outcome.
     pub(crate) fn observe(&mut self, observation: &Observation) -> Vec<Event> {
-        let outcome = self.normalizer.observe(observation);
+        let outcome = self.observe_uncommitted(observation);
         self.commit(outcome)
+    }
+
+    /// How many pieces of state are on disk.
+    pub(crate) fn stored(&self) -> usize {
+        self.disk.len()
     }
 
     /// The first tag was read and the outcome is on disk.
@@ -70,6 +89,12 @@ impl Press {
     pub(crate) fn restart(&mut self) {
         let stored = |key: &str| self.disk.get(key).map(Vec::as_slice);
         self.normalizer = Normalizer::restore(self.plan.clone(), stored).unwrap();
+    }
+
+    /// As [`Press::restart`], with other rules of the only tag.
+    pub(crate) fn restart_with_one_tag(&mut self, rules: Vec<Rule>) {
+        self.plan.tags[0].rules = rules;
+        self.restart();
     }
 
     /// As [`Press::restart`], with other rules.

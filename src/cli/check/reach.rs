@@ -129,7 +129,7 @@ async fn devices(config: &Config) -> Vec<Reached> {
                 reached.tags(readings.len(), &bad);
             }
             Some(Observation::Lost { cause, .. }) => reached.lost(*cause, detail, device.unit, &transport),
-            None => {}
+            Some(Observation::Told { .. } | Observation::ToldAll { .. }) | None => {}
         }
         reached
     };

@@ -72,6 +72,7 @@ impl Sheet {
                 self.silent.remove(&source);
                 readings.into_iter().map(|reading| (reading.tag, reading.sample, reading.time)).collect()
             }
+            Observation::Told { .. } | Observation::ToldAll { .. } => Vec::new(),
             Observation::Lost { source, observed, cause } => {
                 self.silent.insert(source);
                 let of_source = self.rows.iter().filter(|(_, row)| row.source == source);
@@ -157,7 +158,7 @@ impl Row {
         let planned = &plan.tags[tag.0 as usize];
         let unit = planned.rules.iter().find_map(|rule| match rule {
             Rule::Telemetry(rule) => rule.unit.as_deref().map(str::to_owned),
-            Rule::State(_) | Rule::Counter(_) => None,
+            Rule::State(_) | Rule::Counter(_) | Rule::Alert(_) => None,
         });
         let (path, source) = (planned.path.to_string(), planned.source);
         (tag, Self { path, source, unit, at, encoding, sample: None })

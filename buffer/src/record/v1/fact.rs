@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_events::{
-    Cause, CounterMark, Fact, GapReason, Output, PreviousState, Quality, Sequence, StateName, StreamId,
-    Timestamp, Value,
+    Alert, Cause, CounterMark, Fact, GapReason, Output, PreviousState, Quality, Sequence, Severity,
+    StateName, StreamId, Timestamp, Value, Wording,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,23 @@ pub(super) enum StoredFact<'a> {
     GatewayStarted {
         version: NameIndex,
     },
+    AlertRaised(#[serde(borrow)] StoredAlert<'a>),
+    AlertCleared {
+        #[serde(borrow)]
+        alert: StoredAlert<'a>,
+        since: i64,
+    },
+}
+
+/// What a source says stands here as text: an interned name must not be chosen by anybody outside.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredAlert<'a> {
+    tag: NameIndex,
+    condition: &'a str,
+    name: Option<&'a str>,
+    source_name: Option<&'a str>,
+    severity: u16,
+    message: Option<&'a str>,
 }
 
 pub(super) fn store_fact<'a>(fact: &'a Fact, names: &mut Interner<'a>) -> StoredFact<'a> {
@@ -133,6 +150,10 @@ pub(super) fn store_fact<'a>(fact: &'a Fact, names: &mut Interner<'a>) -> Stored
             from: counter.from,
             to: counter.to,
         },
+        Fact::AlertRaised(alert) => StoredFact::AlertRaised(store_alert(alert, names)),
+        Fact::AlertCleared { alert, since } => {
+            StoredFact::AlertCleared { alert: store_alert(alert, names), since: since.as_micros() }
+        }
         Fact::SourceDown { source, cause } => {
             StoredFact::SourceDown { source: names.index(source.as_str()), cause: store_cause(*cause) }
         }
@@ -192,7 +213,34 @@ pub(super) fn load_fact(fact: StoredFact<'_>, names: &mut Names<'_>) -> Result<F
         StoredFact::GatewayStarted { version } => {
             Fact::GatewayStarted { version: Arc::from(names.text(version)?) }
         }
+        StoredFact::AlertRaised(alert) => Fact::AlertRaised(load_alert(&alert, names)?),
+        StoredFact::AlertCleared { alert, since } => {
+            Fact::AlertCleared { alert: load_alert(&alert, names)?, since: Timestamp::from_micros(since) }
+        }
     })
+}
+
+fn store_alert<'a>(alert: &'a Alert, names: &mut Interner<'a>) -> StoredAlert<'a> {
+    StoredAlert {
+        tag: names.index(alert.tag.as_str()),
+        condition: alert.condition.as_str(),
+        name: alert.name.as_ref().map(Wording::as_str),
+        source_name: alert.source_name.as_ref().map(Wording::as_str),
+        severity: alert.severity.get(),
+        message: alert.message.as_ref().map(Wording::as_str),
+    }
+}
+
+fn load_alert(alert: &StoredAlert<'_>, names: &mut Names<'_>) -> Result<Box<Alert>, InvalidBody> {
+    let bad = |_| InvalidBody::BadName { text: alert.condition.to_owned() };
+    Ok(Box::new(Alert {
+        tag: names.tag(alert.tag)?,
+        condition: alert.condition.parse().map_err(bad)?,
+        name: alert.name.and_then(Wording::of),
+        source_name: alert.source_name.and_then(Wording::of),
+        severity: Severity::clamped(alert.severity),
+        message: alert.message.and_then(Wording::of),
+    }))
 }
 
 fn store_gap_reason(reason: GapReason) -> StoredGapReason {
