@@ -48,6 +48,17 @@ struct Entry {
     bytes: u32,
 }
 
+/// Which blocks of a file count.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    /// None before this; without it, they begin where the first block does.
+    pub(crate) first: Option<Sequence>,
+    /// None beyond this.
+    pub(crate) last: Sequence,
+    /// None in these, ascending and apart: they were given up, whatever stands there.
+    pub(crate) holes: &'a [SequenceRange],
+}
+
 /// Everything that stands whole in a generation's file.
 pub(crate) struct Found {
     pub(crate) archive: Archive,
@@ -59,21 +70,31 @@ pub(crate) struct Found {
     pub(crate) state: BTreeMap<String, (u64, Vec<u8>)>,
 }
 
+impl<'a> Bounds<'a> {
+    /// Those of a complete generation.
+    pub(crate) fn of(generation: &'a Generation) -> Self {
+        let Generation { first, ref extent, .. } = *generation;
+        Self { first: Some(first), last: extent.last, holes: &extent.holes }
+    }
+
+    fn take(&self, header: &Header) -> bool {
+        let hole = self.holes.partition_point(|hole| hole.last < header.first);
+        self.first.is_none_or(|first| first <= header.first)
+            && header.last <= self.last
+            && self.holes.get(hole).is_none_or(|hole| header.last < hole.first)
+    }
+}
+
 impl Found {
-    /// Looks through the generation in `directory`, which begins at `first`, or else with its first block. Blocks
-    /// before that and beyond `last` do not count. A file that is missing is one in which nothing is found.
-    pub(crate) fn in_generation(
-        directory: &Path,
-        first: Option<Sequence>,
-        last: Sequence,
-    ) -> io::Result<Self> {
+    /// Looks through the generation in `directory`. A file that is missing is one in which nothing is found.
+    pub(crate) fn in_generation(directory: &Path, bounds: Bounds<'_>) -> io::Result<Self> {
         let path = directory.join("db");
         let file = match File::open(&path) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let mut look = Look { first, last, blocks: BTreeMap::new(), state: BTreeMap::new() };
+        let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new() };
         if let Some(file) = &file {
             look_through(file, |offset, bytes| look.take(offset, bytes))?;
         }
@@ -94,8 +115,7 @@ impl Found {
 impl Archive {
     /// Looks through a complete generation.
     pub(crate) fn of(directory: &Path, generation: &Generation) -> io::Result<Self> {
-        Found::in_generation(directory, Some(generation.first), generation.extent.last)
-            .map(|found| found.archive)
+        Found::in_generation(directory, Bounds::of(generation)).map(|found| found.archive)
     }
 
     /// The block that holds `sequence`, not yet looked at.
@@ -122,14 +142,13 @@ impl Archive {
 }
 
 /// A look through a file, under way.
-struct Look {
-    first: Option<Sequence>,
-    last: Sequence,
+struct Look<'a> {
+    bounds: Bounds<'a>,
     blocks: BTreeMap<Sequence, (Header, Entry)>,
     state: BTreeMap<String, (u64, Vec<u8>)>,
 }
 
-impl Look {
+impl Look<'_> {
     /// Takes what `bytes` begin with; how long it is, when it is something.
     fn take(&mut self, offset: u64, bytes: &[u8]) -> Option<usize> {
         if let Some((piece, length)) = state::find(bytes) {
@@ -140,7 +159,7 @@ impl Look {
             return Some(length);
         }
         let (header, length) = block::find(bytes)?;
-        if self.first.is_none_or(|first| first <= header.first) && header.last <= self.last {
+        if self.bounds.take(&header) {
             let bytes = u32::try_from(length).expect("a block has a few thousand bytes");
             let entry = Entry { first: header.first, last: header.last, offset, bytes };
             // sled writes most of them more than once.
@@ -150,7 +169,7 @@ impl Look {
     }
 
     fn finish(self, file: Option<File>) -> Found {
-        let first = self.first.or_else(|| self.blocks.keys().next().copied()).unwrap_or(Sequence(1));
+        let first = self.bounds.first.or_else(|| self.blocks.keys().next().copied()).unwrap_or(Sequence(1));
         let mut extent = Extent::before(first);
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for (header, entry) in self.blocks.into_values() {

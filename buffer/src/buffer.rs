@@ -125,6 +125,7 @@ impl Buffer {
             state: found.state.clone(),
             order: found.order,
             marks: found.marks,
+            marks_are_saved: Saved::Yes,
             marked: Instant::now(),
             tainted: false,
             interruption: None,

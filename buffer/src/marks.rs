@@ -7,7 +7,7 @@
 use std::io;
 use std::path::Path;
 
-use penstock_events::{Lane, Sequence};
+use penstock_events::{EventType, Lane, Sequence};
 use serde::{Deserialize, Serialize};
 
 use crate::block::Tally;
@@ -18,8 +18,6 @@ use crate::record::v1::{InvalidBody, type_code, type_of_code};
 const KIND: Kind = Kind { magic: *b"PSMK", version: 1 };
 /// How many places are reserved for a lane at a time. It is what a lane that lost its end after a crash may skip.
 pub(crate) const RESERVED_PLACES: u64 = 1_000_000;
-/// How many losses wait to be announced, at most. Beyond that, the last one grows: it then tells of more than is lost.
-const MAX_LOSSES: usize = 1_000;
 
 /// What is known of the lanes' ends, and of losses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -47,29 +45,45 @@ pub(crate) struct Lost {
 }
 
 impl Marks {
-    /// Notes a loss. One that is known already is not noted twice.
+    /// Notes a loss, as far as it is not noted already.
     pub(crate) fn note(&mut self, lane: Lane, places: SequenceRange, tally: Tally) {
-        let is_known = |lost: &Lost| lost.lane == lane && lost.places == places;
-        if self.losses.iter().any(is_known) {
-            return;
+        let noted = self.losses.iter().filter(|lost| lost.lane == lane).map(|lost| &lost.places);
+        let lost = Lost { number: 0, lane, places, tally };
+        places.without(noted).into_iter().for_each(|part| self.add(lost.part(part)));
+    }
+
+    /// Takes back what is noted of these places: it was told to nobody, and is to be noted anew or not at all.
+    pub(crate) fn forget(&mut self, lane: Lane, places: &[SequenceRange]) {
+        let is_hit = |lost: &Lost| lost.lane == lane && places.iter().any(|run| run.overlaps(lost.places));
+        let (hit, kept): (Vec<_>, _) = std::mem::take(&mut self.losses).into_iter().partition(is_hit);
+        self.losses = kept;
+        for lost in hit {
+            lost.places.without(places).into_iter().for_each(|part| self.add(lost.part(part)));
         }
+    }
+
+    fn add(&mut self, lost: Lost) {
         self.last_loss += 1;
-        let number = self.last_loss;
-        if self.losses.len() >= MAX_LOSSES
-            && let Some(last) = self.losses.iter_mut().rev().find(|lost| lost.lane == lane)
-        {
-            let first = last.places.first.min(places.first);
-            last.places = SequenceRange { first, last: last.places.last.max(places.last) };
-            last.tally = Tally::new();
-            return;
-        }
-        self.losses.push(Lost { number, lane, places, tally });
+        self.losses.push(Lost { number: self.last_loss, ..lost });
     }
 
     /// Forgets the losses up to `number`: they are announced.
     pub(crate) fn announced(&mut self, number: u64) {
         self.losses.retain(|lost| lost.number > number);
         self.last_loss = self.last_loss.max(number);
+    }
+}
+
+impl Lost {
+    /// The same, of a part of its places.
+    pub(crate) fn part(&self, places: SequenceRange) -> Self {
+        let tally = match self.lane {
+            _ if places == self.places || self.tally.is_empty() => self.tally.clone(),
+            // It is of one type.
+            Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, places.count())]),
+            Lane::Business => Tally::new(),
+        };
+        Self { number: self.number, lane: self.lane, places, tally }
     }
 }
 
@@ -156,8 +170,6 @@ pub(crate) fn rewrite(payload: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use penstock_events::EventType;
-
     use super::*;
 
     fn places(first: u64, last: u64) -> SequenceRange {
@@ -203,12 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn more_losses_than_are_kept_apart_are_one_that_covers_them() {
-        let mut marks = Marks::default();
-        for n in 0..2 * MAX_LOSSES as u64 {
-            marks.note(Lane::Telemetry, places(10 * n + 1, 10 * n + 2), Tally::new());
-        }
-        assert_eq!(marks.losses.len(), MAX_LOSSES);
-        assert_eq!(marks.losses[MAX_LOSSES - 1].places.last, Sequence(20 * MAX_LOSSES as u64 - 8));
+    fn no_place_is_noted_twice_and_a_part_is_told_with_what_is_known_of_it() {
+        let mut marks = marks();
+        marks.note(Lane::Telemetry, places(90, 360), Tally::from([(EventType::TelemetrySampled, 271)]));
+        let noted = |marks: &Marks| {
+            marks
+                .losses
+                .iter()
+                .map(|lost| (lost.places, lost.tally.values().sum()))
+                .collect::<Vec<(_, u64)>>()
+        };
+        let expected =
+            [(places(101, 350), 250), (places(6, 6), 0), (places(90, 100), 11), (places(351, 360), 10)];
+        assert_eq!(noted(&marks), expected);
+        marks.forget(Lane::Telemetry, &[places(95, 355)]);
+        assert_eq!(noted(&marks), [(places(6, 6), 0), (places(90, 94), 5), (places(356, 360), 5)]);
+        assert!(marks.losses.is_sorted_by_key(|lost| lost.number));
     }
 }

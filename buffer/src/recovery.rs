@@ -1,10 +1,12 @@
 //! Opening: from what is on disk to a buffer that runs. Everything that a crash or a damaged disk can leave behind is
 //! put right here, before anything is appended or read. Damage never refuses the start.
 //!
-//! [`lane`] opens the generations that grow, [`rebuild`] makes a manifest from what is there when it is lost.
+//! [`lane`] opens the generations that grow, [`rebuild`] makes a manifest from what is there when it is lost, and [`told`] knows
+//! what was announced by then.
 
 mod lane;
 mod rebuild;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use penstock_events::{Lane, Sequence, Timestamp};
+use penstock_events::{GatewayId, Lane, Sequence, Timestamp};
 
 use crate::cursors::{self, Cursors};
 use crate::dead::Letterbox;
@@ -24,10 +26,11 @@ use crate::generation::{Database, Fault, delete};
 use crate::manifest::{self, Manifest};
 use crate::marks::{self, Marks, RESERVED_PLACES};
 use crate::options::{MIN_MAX_BYTES, Options, StartAt};
-use crate::per_lane::{Heads, PerLane};
+use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::quarantine;
 use crate::replay::Register;
 use lane::{OpenLane, Opening};
+use told::Told;
 
 /// A store that was found or made, and put right.
 pub(crate) struct Recovered {
@@ -53,20 +56,24 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let directory = Directory::make(&options.path)?;
     let lock = directory.lock(&options.gateway)?;
     let now = (options.clock)();
-    let Files { mut manifest, mut marks, cursors } = Files::load(&directory, now)?;
-    delete_unlisted(&directory, &manifest)?;
+    let mut files = Files::load(&directory, &options.gateway, now)?;
+    delete_unlisted(&directory, &files.manifest)?;
+    let told = Told::new(&options.gateway, files.manifest.store);
 
-    let business = open_lane(&directory, &mut manifest, &mut marks, cursors.as_ref(), (Lane::Business, now))?;
+    let business = files.open_lane(&directory, (Lane::Business, now), told.clone())?;
     if let Some(told_by) = &business.told_by {
         let at_business = |fault| fault_at(directory.root(), fault);
-        marks.announced(told_by.announced().map_err(at_business)?);
+        files.marks.announced(told_by.announced().map_err(at_business)?);
         for lane in Lane::ALL {
             let through = told_by.shed_through(lane).map_err(at_business)?;
-            finish_shedding(&directory, &mut manifest, lane, through)?;
+            finish_shedding(&directory, &mut files.manifest, lane, through)?;
+            // What is not announced of these places is told by the gap that gave them up.
+            let places = SequenceRange { first: Sequence(1), last: through.unwrap_or_default() };
+            files.marks.forget(lane, &[places]);
         }
     }
-    let telemetry =
-        open_lane(&directory, &mut manifest, &mut marks, cursors.as_ref(), (Lane::Telemetry, now))?;
+    let telemetry = files.open_lane(&directory, (Lane::Telemetry, now), told)?;
+    let Files { manifest, mut marks, cursors } = files;
 
     let heads = PerLane { business: business.head, telemetry: telemetry.head };
     let cursors = place_cursors(options, cursors, heads, &manifest);
@@ -103,7 +110,7 @@ struct Files {
 
 impl Files {
     /// Reads them. What is damaged is set aside, and the manifest is made again from the generations that are there.
-    fn load(directory: &Directory, now: Timestamp) -> Result<Self, OpenError> {
+    fn load(directory: &Directory, gateway: &GatewayId, now: Timestamp) -> Result<Self, OpenError> {
         // All are read before anything is changed: one that is newer is refused.
         let manifest = Small::of(directory.manifest(), manifest::load)?;
         let marks = Small::of(directory.marks(), marks::load)?;
@@ -129,12 +136,30 @@ impl Files {
                 "the manifest of the buffer is damaged or missing; it is made again from all that is there: check the disk"
             );
             let floor = PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane));
-            rebuild::rebuild(directory, &mut marks, floor, now).map_err(io)?
+            let told = Told::new(gateway, marks.store);
+            rebuild::rebuild(directory, &mut marks, told, (floor, now)).map_err(io)?
         };
         save_marks(directory, &marks)?;
         manifest::save(&manifest_path, &manifest).map_err(io)?;
         Ok(Self { manifest, marks, cursors })
     }
+
+    /// Opens a lane as it is, or what is left of it.
+    fn open_lane(
+        &mut self,
+        directory: &Directory,
+        (lane, now): (Lane, Timestamp),
+        told: Told,
+    ) -> Result<OpenLane, OpenError> {
+        let Self { manifest, marks, cursors } = self;
+        let floor = floor(marks, cursors.as_ref(), lane);
+        Opening { directory, manifest, marks, lane, floor, now, told }.open()
+    }
+}
+
+/// Up to where a lane was there for certain.
+fn floor(marks: &Marks, cursors: Option<&Cursors>, lane: Lane) -> Sequence {
+    marks.durable[lane].max(cursors.map_or(Sequence::ZERO, |cursors| cursors.furthest(lane)))
 }
 
 /// What became of a small file.
@@ -171,22 +196,6 @@ impl<T> Small<T> {
             }
         }
     }
-}
-
-/// Up to where a lane was there for certain.
-fn floor(marks: &Marks, cursors: Option<&Cursors>, lane: Lane) -> Sequence {
-    marks.durable[lane].max(cursors.map_or(Sequence::ZERO, |cursors| cursors.furthest(lane)))
-}
-
-fn open_lane(
-    directory: &Directory,
-    manifest: &mut Manifest,
-    marks: &mut Marks,
-    cursors: Option<&Cursors>,
-    (lane, now): (Lane, Timestamp),
-) -> Result<OpenLane, OpenError> {
-    let floor = floor(marks, cursors, lane);
-    Opening { directory, manifest, marks, lane, floor, now }.open()
 }
 
 fn has_generations(directory: &Directory, path: &Path) -> Result<bool, OpenError> {

@@ -101,6 +101,8 @@ pub(crate) struct Writer {
     /// The order of the latest piece of state.
     pub(crate) order: u64,
     pub(crate) marks: Marks,
+    /// Whether they are on disk as they are.
+    pub(crate) marks_are_saved: Saved,
     /// When the marks were last brought up to date.
     pub(crate) marked: Instant,
     /// Whether a commit into the active generations failed half way.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use penstock_events::{EventType, Lane, Sequence, Timestamp};
 
+use super::told::Told;
 use super::{fault_at, save_marks, set_aside};
-use crate::archive::Found;
+use crate::archive::{Bounds, Found};
 use crate::block::{InvalidBlock, Tally};
 use crate::directory::Directory;
 use crate::error::OpenError;
@@ -29,6 +30,8 @@ pub(super) struct Opening<'a> {
     /// Places up to here were there for certain: they were marked as durable, or acknowledged.
     pub(super) floor: Sequence,
     pub(super) now: Timestamp,
+    /// For what a damaged business lane can still say.
+    pub(super) told: Told,
 }
 
 /// A lane that takes appends.
@@ -66,6 +69,8 @@ impl Opening<'_> {
             return self.begin_without_any();
         };
         let (id, first) = (active.id, active.first);
+        // A salvage that came to no end noted them: what is in this generation is looked at anew.
+        self.marks.forget(self.lane, &[SequenceRange { first, last: NO_END }]);
         let path = self.directory.generation(self.lane, id);
         match self.look_at(&path, first)? {
             Active::Whole { database, extent, state, is_littered } => {
@@ -90,7 +95,8 @@ impl Opening<'_> {
     fn look_at(&self, path: &Path, first: Sequence) -> Result<Active, OpenError> {
         let io = |error| OpenError::Io { path: path.to_owned(), error };
         // Before sled sees it, which overwrites what it cannot read on.
-        let found = Found::in_generation(path, Some(first), NO_END).map_err(io)?;
+        let bounds = Bounds { first: Some(first), last: NO_END, holes: &[] };
+        let found = Found::in_generation(path, bounds).map_err(io)?;
         if !path.join("db").exists() {
             return Ok(Active::Damaged { found, detail: "it is missing".to_owned() });
         }
@@ -115,7 +121,7 @@ impl Opening<'_> {
             }
             Err(fault) => fault.to_string(),
         };
-        Ok(Active::Damaged { found: Found::in_generation(path, Some(first), NO_END).map_err(io)?, detail })
+        Ok(Active::Damaged { found: Found::in_generation(path, bounds).map_err(io)?, detail })
     }
 
     /// The first place that should be in a generation and is not.
@@ -126,6 +132,11 @@ impl Opening<'_> {
 
     /// Keeps what can be read of a damaged generation as a complete one, and goes on in another.
     fn salvage(mut self, path: &Path, found: Found, detail: &str) -> Result<OpenLane, OpenError> {
+        if self.lane == Lane::Business {
+            // Whether the announcing of losses went through was to be read here.
+            self.told.learn(&found.archive);
+            self.told.settle(self.marks);
+        }
         let Found { first, mut extent, mut state, .. } = found;
         let is_empty = extent.last < first;
         let end = extent.last.max(self.end_of_use());
@@ -167,7 +178,7 @@ impl Opening<'_> {
         let generations = &self.manifest.lanes[self.lane];
         let Some(before) = generations.iter().rev().nth(1) else { return Ok(State::new()) };
         let path = self.directory.generation(self.lane, before.id);
-        let found = Found::in_generation(&path, Some(before.first), before.extent.last);
+        let found = Found::in_generation(&path, Bounds::of(before));
         found.map(|found| found.state).map_err(|error| OpenError::Io { path, error })
     }
 
@@ -212,10 +223,9 @@ impl Opening<'_> {
 
 /// Notes that places of a lane are lost. Each of them `was_used`, or that is not known.
 pub(super) fn note(marks: &mut Marks, lane: Lane, places: SequenceRange, was_used: bool) {
-    let count = places.last.0 - places.first.0 + 1;
     let tally = match lane {
         // It is of one type.
-        Lane::Telemetry if was_used => Tally::from([(EventType::TelemetrySampled, count)]),
+        Lane::Telemetry if was_used => Tally::from([(EventType::TelemetrySampled, places.count())]),
         Lane::Telemetry | Lane::Business => Tally::new(),
     };
     marks.note(lane, places, tally);

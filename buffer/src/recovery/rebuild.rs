@@ -8,36 +8,43 @@ use std::io;
 use penstock_events::{Lane, Sequence, Timestamp};
 
 use super::set_aside;
-use crate::archive::Found;
+use super::told::Told;
+use crate::archive::{Bounds, Found};
 use crate::directory::Directory;
 use crate::manifest::{Generation, GenerationId, Manifest};
 use crate::marks::Marks;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 
 /// The manifest of the store `store`, whose lanes reached `floor` at least. What is missing between and within
-/// its generations is noted in `marks`; the last of each lane is left to be opened.
+/// its generations is noted in `marks`, unless it was `told`; the last of each lane is left to be opened.
 pub(super) fn rebuild(
     directory: &Directory,
     marks: &mut Marks,
-    floor: Heads,
-    now: Timestamp,
+    mut told: Told,
+    (floor, now): (Heads, Timestamp),
 ) -> io::Result<Manifest> {
     let mut lanes = PerLane::default();
     for lane in Lane::ALL {
-        let mut generations = look_at(directory, lane, now)?;
+        let mut generations = look_at(directory, lane, now, &mut told)?;
         let head = generations.iter().map(|one| one.extent.last).max().unwrap_or_default();
         if let Some(last) = generations.last_mut().filter(|last| last.is_empty()) {
             // It was begun and nothing came, or all that came is lost: it holds state at best.
             *last = Generation::starting_at(last.id, head.max(floor[lane]).next(), now);
         }
-        note_losses(marks, lane, &generations);
+        note_losses(marks, lane, &generations, &told);
         lanes[lane] = generations;
     }
+    told.settle(marks);
     Ok(Manifest { store: marks.store, lanes })
 }
 
 /// The generations of `lane`, the oldest first. The last is left active, with or without events.
-fn look_at(directory: &Directory, lane: Lane, now: Timestamp) -> io::Result<Vec<Generation>> {
+fn look_at(
+    directory: &Directory,
+    lane: Lane,
+    now: Timestamp,
+    told: &mut Told,
+) -> io::Result<Vec<Generation>> {
     let mut ids: Vec<GenerationId> = directory.numbers(lane)?;
     ids.sort_unstable();
     let mut generations: Vec<Generation> = Vec::new();
@@ -45,10 +52,13 @@ fn look_at(directory: &Directory, lane: Lane, now: Timestamp) -> io::Result<Vec<
     let mut beyond = Sequence(u64::MAX);
     for id in ids.into_iter().rev() {
         let path = directory.generation(lane, id);
-        let found = Found::in_generation(&path, None, beyond.before())?;
+        let found = Found::in_generation(&path, Bounds { first: None, last: beyond.before(), holes: &[] })?;
         if found.is_empty() && !generations.is_empty() {
             set_aside(directory, &path);
             continue;
+        }
+        if lane == Lane::Business {
+            told.learn(&found.archive);
         }
         let mut generation = Generation::starting_at(id, found.first, now);
         if !found.is_empty() {
@@ -64,15 +74,16 @@ fn look_at(directory: &Directory, lane: Lane, now: Timestamp) -> io::Result<Vec<
     Ok(generations)
 }
 
-fn note_losses(marks: &mut Marks, lane: Lane, generations: &[Generation]) {
+fn note_losses(marks: &mut Marks, lane: Lane, generations: &[Generation], told: &Told) {
+    let mut note = |places| {
+        told.untold(lane, places).into_iter().for_each(|part| super::lane::note(marks, lane, part, true));
+    };
     for pair in generations.windows(2) {
         let [before, after] = pair else { continue };
-        for hole in &before.extent.holes {
-            super::lane::note(marks, lane, *hole, true);
-        }
+        before.extent.holes.iter().for_each(|hole| note(*hole));
         let (first, last) = (before.extent.last.next(), after.first.before());
         if first <= last {
-            super::lane::note(marks, lane, SequenceRange { first, last }, true);
+            note(SequenceRange { first, last });
         }
     }
 }

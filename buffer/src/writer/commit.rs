@@ -90,6 +90,7 @@ impl Writer {
 
     /// Starts a generation of `lane` behind what is placed. Nothing may be on its way.
     pub(super) fn begin_generation(&mut self, lane: Lane) -> Result<(), Fault> {
+        self.save_changed_marks()?;
         let first = self.placed[lane].last.next();
         let mut manifest = lock(&self.shared.catalog).clone();
         let state = match lane {

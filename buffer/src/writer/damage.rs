@@ -2,8 +2,10 @@
 //!
 //! Damage is found by who reads. The writer then looks through the whole generation, notes what is missing as lost, has the manifest
 //! know the holes, so that readers pass over them, and announces them. A crash in between repeats none of it: a loss is
-//! noted on disk before the manifest tells of its hole, and the mark that it was announced is in the commit that does.
+//! noted on disk before the manifest tells of its hole, and the mark that it was announced is in the commit that does. What was
+//! noted and is not in the manifest was told to nobody: it is taken back, and the generation looked through once more.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use penstock_events::{EventType, GapReason, Lane, Sequence};
@@ -11,7 +13,7 @@ use penstock_events::{EventType, GapReason, Lane, Sequence};
 use super::Writer;
 use super::commit::Lanes;
 use super::retention::Loss;
-use crate::archive::Found;
+use crate::archive::{Bounds, Found};
 use crate::block::Tally;
 use crate::generation::Fault;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest, Phase};
@@ -19,7 +21,10 @@ use crate::marks::{self, Lost, Marks, RESERVED_PLACES};
 use crate::meters;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::quarantine;
-use crate::shared::lock;
+use crate::shared::{Saved, lock};
+
+/// How many losses are announced in one commit, at most: a generation that was hit everywhere has thousands.
+const MAX_GAPS_A_COMMIT: usize = 1_000;
 
 impl Writer {
     /// Reserves the places that a commit of `count` events is about to use.
@@ -42,69 +47,124 @@ impl Writer {
     /// Looks through a generation of which something could not be read. When this returns, readers find all that
     /// there is, and what there is not is announced as lost.
     pub(super) fn examine(&mut self, lane: Lane, id: GenerationId) -> Result<(), Fault> {
-        let listed =
-            |writer: &Self| lock(&writer.shared.catalog).lanes[lane].iter().find(|one| one.id == id).cloned();
-        let Some(mut generation) = listed(self) else { return Ok(()) };
-        if generation.phase == Phase::Active {
-            self.roll(lane)?;
-            let Some(sealed) = listed(self) else { return Ok(()) };
-            generation = sealed;
-        }
+        self.look_through(lane, id)?;
+        self.announce_losses()
+    }
+
+    /// Looks through a generation, and has the marks and the manifest know what is missing in it.
+    fn look_through(&mut self, lane: Lane, id: GenerationId) -> Result<(), Fault> {
+        let Some(generation) = self.complete(lane, id)? else { return Ok(()) };
         let path = self.shared.directory.generation(lane, id);
-        let found = Found::in_generation(&path, Some(generation.first), generation.extent.last)
-            .map_err(Fault::Unreadable)?;
+        let found = Found::in_generation(&path, Bounds::of(&generation)).map_err(Fault::Unreadable)?;
         let is_empty = found.is_empty();
         let extent = with_tail(found.extent, generation.extent.last);
+        // What is known as a hole was announced. A hole may have grown: the rest of it is lost anew.
         let known = &generation.extent.holes;
-        let lost: Vec<SequenceRange> =
-            extent.holes.iter().filter(|hole| !known.contains(hole)).copied().collect();
+        let lost: Vec<SequenceRange> = extent.holes.iter().flat_map(|hole| hole.without(known)).collect();
         // From here on it is read from its file.
         self.shared.shelf.take(lane, id);
-        if lost.is_empty() {
-            return Ok(());
-        }
-        tracing::error!(
-            path = %path.display(), %lane, first = %lost[0].first, last = %lost[lost.len() - 1].last, holes = lost.len(),
-            "a part of the buffer is damaged and events are lost, which is announced; what can be read is delivered: check the disk"
-        );
-        meters::damaged(lane);
         let mut marks = self.marks.clone();
+        marks.forget(lane, &generation.extent.runs_from(generation.first));
         let missing = difference(&generation.extent.tally, &extent.tally);
         for hole in &lost {
             let tally = match lane {
-                _ if lost.len() == 1 && known.is_empty() => missing.clone(),
-                Lane::Telemetry => {
-                    Tally::from([(EventType::TelemetrySampled, hole.last.0 - hole.first.0 + 1)])
-                }
+                _ if lost.len() == 1 => missing.clone(),
+                Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, hole.count())]),
                 Lane::Business => Tally::new(),
             };
             marks.note(lane, *hole, tally);
         }
-        self.save_marks(marks)?;
-        let extent = (!is_empty).then_some(extent);
-        let is_kept = extent.is_some();
-        self.replace_extent(lane, id, extent)?;
-        if !is_kept {
+        if marks != self.marks {
+            self.save_marks(marks)?;
+        }
+        let (Some(first), Some(last)) = (lost.first(), lost.last()) else { return Ok(()) };
+        tracing::error!(
+            path = %path.display(), %lane, first = %first.first, last = %last.last, holes = lost.len(),
+            "a part of the buffer is damaged and events are lost, which is announced; what can be read is delivered: check the disk"
+        );
+        meters::damaged(lane);
+        self.replace_extent(lane, id, (!is_empty).then_some(extent))?;
+        if is_empty {
             self.set_aside(lane, &generation);
         }
-        self.announce_losses()
+        Ok(())
+    }
+
+    /// A generation of the catalog, after which none of its events comes any more.
+    fn complete(&mut self, lane: Lane, id: GenerationId) -> Result<Option<Generation>, Fault> {
+        let listed =
+            |writer: &Self| lock(&writer.shared.catalog).lanes[lane].iter().find(|one| one.id == id).cloned();
+        match listed(self) {
+            Some(generation) if generation.phase == Phase::Active => {
+                self.roll(lane)?;
+                Ok(listed(self))
+            }
+            generation => Ok(generation),
+        }
     }
 
     /// Announces what is lost and was not announced: the part of it that some destination did not have.
     pub(super) fn announce_losses(&mut self) -> Result<(), Fault> {
         if self.marks.losses.is_empty() {
-            return Ok(());
+            return self.save_changed_marks();
         }
+        self.finish_looking()?;
         // A loss begins where the cursors end that a start would find.
         self.save_cursors()?;
-        let through = self.marks.last_loss;
-        let losses: Vec<Loss> = self.marks.losses.iter().filter_map(|lost| self.undelivered(lost)).collect();
-        let events: u64 = losses.iter().flat_map(|loss| loss.lost.values()).sum();
-        self.announce(losses, Lanes { announced: Some(through), ..Lanes::default() })?;
-        self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
+        let due = self.marks.losses.iter().take_while(|lost| self.untold(lost).is_empty());
+        let due: Vec<Lost> = due.cloned().collect();
+        for some in due.chunks(MAX_GAPS_A_COMMIT) {
+            let through = some.last().expect("a chunk has something").number;
+            let losses: Vec<Loss> = some.iter().filter_map(|lost| self.undelivered(lost)).collect();
+            let events: u64 = losses.iter().flat_map(|loss| loss.lost.values()).sum();
+            self.announce(losses, Lanes { announced: Some(through), ..Lanes::default() })?;
+            self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
+            self.marks.announced(through);
+            self.marks_are_saved = Saved::No;
+        }
+        self.save_changed_marks()
+    }
+    /// Looks again through the generations of which something is noted as lost and the manifest does not know it: an end
+    /// or a refusing disk came in between.
+    fn finish_looking(&mut self) -> Result<(), Fault> {
+        let untold: BTreeSet<_> = self.marks.losses.iter().flat_map(|lost| self.untold(lost)).collect();
+        for (lane, id) in untold {
+            match self.look_through(lane, id) {
+                // It is announced when it can be read. What cannot be read hinders no commit.
+                Err(Fault::Unreadable(error)) => {
+                    tracing::warn!(%lane, generation = id, %error, "a damaged generation cannot be looked through yet");
+                }
+                looked => looked?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The generations that hold places of a loss, as the manifest says.
+    fn untold(&self, lost: &Lost) -> Vec<(Lane, GenerationId)> {
+        let holds = |generation: &&Generation| {
+            generation.extent.runs_from(generation.first).into_iter().any(|run| run.overlaps(lost.places))
+        };
+        let catalog = lock(&self.shared.catalog);
+        catalog.lanes[lost.lane].iter().filter(holds).map(|generation| (lost.lane, generation.id)).collect()
+    }
+
+    /// Drops what is noted of the loss of places whose giving up is told instead.
+    pub(super) fn forget_losses(&mut self, lane: Lane, through: Sequence) -> Result<(), Fault> {
         let mut marks = self.marks.clone();
-        marks.announced(through);
-        self.save_marks(marks)
+        marks.forget(lane, &[SequenceRange { first: Sequence(1), last: through }]);
+        if marks != self.marks {
+            (self.marks, self.marks_are_saved) = (marks, Saved::No);
+        }
+        self.save_changed_marks()
+    }
+
+    /// Saves the marks if they are not on disk as they are: before the generation ends in whose database stands what became of them.
+    pub(super) fn save_changed_marks(&mut self) -> Result<(), Fault> {
+        match self.marks_are_saved {
+            Saved::Yes => Ok(()),
+            Saved::No => self.save_marks(self.marks.clone()),
+        }
     }
 
     /// Moves a generation that has left the catalog, and of which something is lost, into quarantine.
@@ -120,18 +180,12 @@ impl Writer {
     }
 
     fn undelivered(&self, lost: &Lost) -> Option<Loss> {
-        let Lost { lane, places, ref tally, .. } = *lost;
-        let first = places.first.max(self.shared.slowest(lane)?.next());
-        if first > places.last {
+        let first = lost.places.first.max(self.shared.slowest(lost.lane)?.next());
+        if first > lost.places.last {
             return None;
         }
-        let lost = match lane {
-            _ if first == places.first || tally.is_empty() => tally.clone(),
-            Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, places.last.0 - first.0 + 1)]),
-            Lane::Business => Tally::new(),
-        };
-        let places = SequenceRange { first, last: places.last };
-        Some(Loss { lane, places, reason: GapReason::Damaged, lost })
+        let Lost { lane, places, tally, .. } = lost.part(SequenceRange { first, last: lost.places.last });
+        Some(Loss { lane, places, reason: GapReason::Damaged, lost: tally })
     }
 
     /// Has the manifest say of a complete generation what is in it; without anything in it, it is listed no longer.
@@ -153,7 +207,7 @@ impl Writer {
 
     fn save_marks(&mut self, marks: Marks) -> Result<(), Fault> {
         marks::save(&self.shared.directory.marks(), &marks)?;
-        self.marks = marks;
+        (self.marks, self.marks_are_saved) = (marks, Saved::Yes);
         Ok(())
     }
 }

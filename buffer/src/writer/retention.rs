@@ -127,6 +127,8 @@ impl Writer {
     }
 
     fn give_up_oldest(&mut self, lane: Lane, reason: GapReason) -> Result<(), Fault> {
+        // Each in its own words: what damage took, and then what is given up.
+        self.announce_losses()?;
         let victim = self.oldest(lane)?;
         let through = victim.extent.last;
         let losses = self.gaps_left_by(lane, &victim, reason)?;
@@ -140,6 +142,7 @@ impl Writer {
             with.shed_through[lane] = Some(through);
             self.announce(losses, with)?;
             self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
+            self.forget_losses(lane, through)?;
         }
         self.drop_generations(lane, through)
     }

@@ -1,5 +1,7 @@
 //! The writer beside a disk that refuses: what was taken stays, in order and once, and it goes on by itself.
 
+mod losses;
+
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::thread;

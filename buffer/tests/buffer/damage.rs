@@ -217,6 +217,40 @@ fn damage_that_comes_while_the_gateway_runs_is_passed_over_without_a_restart() {
 }
 
 #[test]
+fn damage_that_grows_is_announced_by_what_it_grew() {
+    let whole = Whole::make();
+    let buffer = open(&whole.disk);
+    let expected = whole.places_of(Lane::Telemetry, 3);
+    let file = whole.disk.path().join("telemetry/00000003/db");
+    let told_of = || {
+        read_all(&buffer, Lane::Telemetry, Sequence(1));
+        announced(&buffer, &read_all(&buffer, Lane::Business, Sequence(1)).into_iter().collect())
+    };
+    let mut bytes = fs::read(&file).expect("a file");
+    let mut told = 0;
+    // From its end on, so that each hole borders on the one before.
+    for eighth in (0..8).rev() {
+        let from = bytes.len() * eighth / 8;
+        bytes[from..].fill(0);
+        fs::write(&file, &bytes).expect("a writable file");
+        told += usize::from(told_of().len() > told);
+    }
+    assert_eq!(told_of(), expected.into_iter().collect(), "each place once");
+    assert!(told > 1, "the damage grew");
+}
+
+#[test]
+fn losses_that_were_announced_are_not_announced_again_when_the_manifest_is_made_again() {
+    let whole = Whole::make();
+    let length = fs::metadata(whole.disk.path().join("telemetry/00000003/db")).expect("a file").len();
+    truncate("telemetry/00000003/db", length / 2)(&whole.disk.path());
+    let lost = whole.lost_in(&whole.disk);
+    assert!(!lost.is_empty());
+    remove("manifest")(&whole.disk.path());
+    assert_eq!(whole.lost_in(&whole.disk), lost);
+}
+
+#[test]
 fn a_lane_that_lost_its_end_after_a_crash_goes_on_behind_all_that_may_have_been_used() {
     let disk = Disk::new();
     let buffer = disk.open();

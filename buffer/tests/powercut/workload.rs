@@ -86,8 +86,8 @@ impl Workload {
                 65..88 => self.deliver(),
                 88..91 => self.bury(),
                 91..92 => self.decide(),
-                92..95 => self.replay(),
-                95..96 => self.damage(),
+                92..94 => self.replay(),
+                94..96 => self.damage(),
                 _ => self = self.reopen(),
             }
             self.leave_room();
@@ -231,7 +231,10 @@ impl Workload {
         self.mark(&Promise::Damaging { lane, first, last });
         let path = self.options.path.join(format!("telemetry/{:08}/db", victim.number));
         let file = OpenOptions::new().write(true).open(path).expect("only this thread acknowledges");
-        file.write_all_at(&[0; 12 * 1024], 0).expect("a disk that works");
+        // Anywhere, so that what is damaged already may be damaged further.
+        let pages = file.metadata().expect("a file").len().div_ceil(4_096);
+        let page = self.dice.below(usize::try_from(pages).expect("a small file")) as u64;
+        file.write_all_at(&[0; 12 * 1024], page * 4_096).expect("a disk that works");
         drop(file);
         let mut from = first;
         while let Some((place, _)) = self.buffer.read(lane, from, 97).expect("it is announced").events.last()

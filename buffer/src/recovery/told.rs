@@ -1,0 +1,56 @@
+//! What the business lane says already of places that are lost: its gaps are the last word on what was announced when the
+//! files that say so are lost themselves.
+
+use penstock_events::{EventType, Fact, GapReason, GatewayId, Lane, Sequence, StreamId};
+
+use crate::archive::Archive;
+use crate::block;
+use crate::marks::Marks;
+use crate::per_lane::{PerLane, SequenceRange};
+
+/// The places that gaps name.
+#[derive(Clone)]
+pub(super) struct Told {
+    streams: PerLane<StreamId>,
+    places: PerLane<Vec<SequenceRange>>,
+}
+
+impl Told {
+    /// Nothing yet of the store `store`.
+    pub(super) fn new(gateway: &GatewayId, store: u32) -> Self {
+        let streams = PerLane::from_fn(|lane| StreamId::new(gateway, lane, store));
+        Self { streams, places: PerLane::default() }
+    }
+
+    /// Takes in the gaps of a business generation, as far as they can be read.
+    pub(super) fn learn(&mut self, archive: &Archive) {
+        let mut from = Sequence(1);
+        while let Ok(Some(stored)) = archive.stored_block_from(from) {
+            from = stored.first.next();
+            let has_gaps =
+                block::open(&stored.bytes).is_ok_and(|(it, _)| it.tally.contains_key(&EventType::GatewayGap));
+            if has_gaps && let Ok((_, events)) = block::unpack(&stored.bytes) {
+                events.iter().for_each(|event| self.take(&event.fact));
+            }
+        }
+    }
+
+    /// The part of some places that no gap names.
+    pub(super) fn untold(&self, lane: Lane, places: SequenceRange) -> Vec<SequenceRange> {
+        places.without(&self.places[lane])
+    }
+
+    /// Takes what was told out of what is to be told.
+    pub(super) fn settle(&self, marks: &mut Marks) {
+        Lane::ALL.into_iter().for_each(|lane| marks.forget(lane, &self.places[lane]));
+    }
+
+    fn take(&mut self, fact: &Fact) {
+        let Fact::Gap { stream, first, last, reason, .. } = fact else { return };
+        let lane = Lane::ALL.into_iter().find(|&lane| self.streams[lane] == *stream);
+        // A dead letter that was discarded is lost to one destination only.
+        if let Some(lane) = lane.filter(|_| *reason != GapReason::Discarded) {
+            self.places[lane].push(SequenceRange { first: *first, last: *last });
+        }
+    }
+}

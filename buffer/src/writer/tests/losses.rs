@@ -1,0 +1,139 @@
+//! Losses by damage that something came between: each place that is lost is named by one gap, and what is there by none.
+
+use std::fs;
+
+use penstock_events::{Event, Fact, Lane, Sequence};
+use tempfile::TempDir;
+
+use super::{EIO, open, queue, until, wait};
+use crate::block::Tally;
+use crate::fault_injection::{heal, plan};
+use crate::manifest::GenerationId;
+use crate::marks;
+use crate::{Buffer, Condition, SequenceRange};
+
+const TELEMETRY: Lane = Lane::Telemetry;
+
+fn places(first: u64, last: u64) -> SequenceRange {
+    SequenceRange { first: Sequence(first), last: Sequence(last) }
+}
+
+/// A closed store with several complete generations of telemetry, one place a block: one from the midst, and its places.
+fn store(directory: &TempDir) -> (GenerationId, SequenceRange) {
+    let buffer = open(directory);
+    for n in 1..=60 {
+        wait(queue(&buffer, 2 * n)).expect("a disk that works");
+    }
+    let generations = buffer.generations(TELEMETRY);
+    let victim = generations.iter().find(|one| one.sealed && one.number > 1).expect("a complete one");
+    let found = (victim.number, victim.places.expect("it is not empty"));
+    assert!(found.1.last.0 > found.1.first.0 + 4, "{victim:?}");
+    buffer.close().expect("a disk that works");
+    found
+}
+
+/// Damages every copy of the blocks that hold these places.
+fn damage(directory: &TempDir, lane: Lane, id: GenerationId, lost: SequenceRange) {
+    let path = directory.path().join(format!("{lane}/{id:08}/db"));
+    let mut bytes = fs::read(&path).expect("a file");
+    let mut at = 0;
+    while at < bytes.len() {
+        match crate::block::find(&bytes[at..]) {
+            Some((header, length)) => {
+                if (lost.first..=lost.last).contains(&header.first) {
+                    bytes[at + length - 1] ^= 1;
+                }
+                at += length;
+            }
+            None => at += 1,
+        }
+    }
+    fs::write(path, bytes).expect("a writable file");
+}
+
+/// The places of telemetry that can be read, and those that gaps name, in the order in which they are told.
+fn told(buffer: &Buffer) -> (Vec<u64>, Vec<u64>) {
+    let mut there: Vec<u64> = Vec::new();
+    loop {
+        let from = Sequence(there.last().map_or(1, |last| last + 1));
+        let batch = buffer.read(TELEMETRY, from, 10_000).expect("what is lost is announced");
+        if batch.events.is_empty() {
+            break;
+        }
+        there.extend(batch.events.iter().map(|(place, _)| place.0));
+    }
+    let gaps = buffer.read(Lane::Business, Sequence(1), 10_000).expect("it is whole").events;
+    let named = |(_, event): (Sequence, Event)| match event.fact {
+        Fact::Gap { first, last, stream, .. } => {
+            (stream == *buffer.stream(TELEMETRY)).then_some(first.0..=last.0)
+        }
+        _ => None,
+    };
+    (there, gaps.into_iter().filter_map(named).flatten().collect())
+}
+
+/// Each of the first 60 places is either there or named, and these are named.
+fn assert_lost(buffer: &Buffer, lost: SequenceRange) {
+    let (there, named) = told(buffer);
+    let expected: Vec<u64> = (lost.first.0..=lost.last.0).collect();
+    assert_eq!(named, expected, "each place that is lost is named once");
+    assert_eq!(there, (1..=60).filter(|place| !expected.contains(place)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_loss_that_was_noted_and_never_came_into_the_manifest_is_looked_at_anew() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (id, SequenceRange { first: Sequence(first), .. }) = store(&directory);
+    // A power cut between the two files, which gave back a part of what could not be read.
+    note(&directory, places(first, first + 3));
+    let lost = places(first, first + 1);
+    damage(&directory, TELEMETRY, id, lost);
+    let buffer = open(&directory);
+    assert_lost(&buffer, lost);
+    buffer.close().expect("a disk that works");
+    assert_lost(&open(&directory), lost);
+}
+
+/// Notes places as lost, which says nothing of whether they are.
+fn note(directory: &TempDir, lost: SequenceRange) {
+    let path = directory.path().join("marks");
+    let mut marks = marks::load(&path).expect("a whole file").expect("it is there");
+    marks.note(TELEMETRY, lost, Tally::new());
+    marks::save(&path, &marks).expect("a writable directory");
+}
+
+#[test]
+fn a_loss_whose_announcing_can_only_be_read_from_the_gap_itself_is_not_announced_again() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (id, SequenceRange { first, .. }) = store(&directory);
+    let lost = places(first.0, first.0 + 1);
+    damage(&directory, TELEMETRY, id, lost);
+    let buffer = open(&directory);
+    assert_lost(&buffer, lost);
+    let last = wait(queue(&buffer, 1)).expect("a disk that works").business.expect("a business event");
+    let active = buffer.generations(Lane::Business).last().expect("it holds the gap").number;
+    buffer.close().expect("a disk that works");
+    // A crash before the marks were told that it is announced, and damage to what tells so as well.
+    note(&directory, lost);
+    damage(&directory, Lane::Business, active, last);
+    let buffer = open(&directory);
+    assert!(buffer.generations(Lane::Business).last().expect("another one").number > active);
+    assert_lost(&buffer, lost);
+}
+
+#[test]
+fn a_loss_that_a_refusing_disk_kept_out_of_the_manifest_is_announced_once() {
+    for pass in 0..3 {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (id, SequenceRange { first: Sequence(first), .. }) = store(&directory);
+        let buffer = open(&directory);
+        let lost = places(first + 1, first + 2);
+        damage(&directory, TELEMETRY, id, lost);
+        // The marks, the manifest, the marks again.
+        plan(directory.path(), "put", pass, 1, EIO);
+        assert!(buffer.read(TELEMETRY, lost.first, 1).is_err(), "nobody passes what the disk does not know");
+        until("it accepts", || buffer.status().condition == Condition::Accepting);
+        assert_lost(&buffer, lost);
+        heal(directory.path());
+    }
+}
