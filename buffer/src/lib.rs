@@ -125,10 +125,14 @@
 //! | `cursors` | the same | everything that is retained is delivered again: twice is better than never |
 //! | `marks` | the same | made again; a damaged end of a lane is then taken to reach a million places further |
 //! | a dead letter | its checksum, when it is read | its loss is announced, and it stays beside the others as `.damaged` |
+//! | a replay | its checksum, at the start | it stays beside the others as `.damaged`, and must be ordered again |
 //!
-//! What is lost is announced once, as a `gateway.gap` with the reason `damaged`, as far as some destination did not have it. The loss is
+//! What is lost is announced once, as a `gateway.gap` with the reason `damaged`, as far as some destination did not have it: no
+//! two gaps name the same place, and damage that grows is announced by what it grew. The loss is
 //! noted in `marks` before the manifest tells of the hole, and the number of the last one that was announced is committed
-//! with the gap, so a crash in between neither repeats nor forgets it. Nobody's read passes a hole before the loss is noted. What is damaged
+//! with the gap, so a crash in between neither repeats nor forgets it. What is noted and not in the manifest was told to
+//! nobody: it is dropped, and the generation looked through anew. Nobody's read passes a hole before the loss is noted. Where the manifest
+//! or the end of the business lane is damaged as well, what the gaps say that can be read is not said again. What is damaged
 //! is moved to `quarantine`: a file at once, a generation when nothing in it is waited for any more. What gives way there to the
 //! latest is told in the log.
 //!
@@ -143,6 +147,8 @@
 //!   what was delivered.
 //! - After a crash, and only then, damage in the last minute of a lane that nobody acknowledged looks like the torn tail
 //!   that a crash leaves, and is not announced.
+//! - Where the manifest is damaged as well, a loss that not every destination has passed is announced again if its gap was
+//!   delivered and deleted.
 //! - A loss from which some destination had a part, and one of several types, is announced without counts by type.
 //!
 //! A disk of which nothing can be read is no damage: reads fail, and succeed when it is back.
@@ -213,4 +219,4 @@ pub use record::MAX_EVENT_BYTES;
 pub use replay::{Replay, ReplayError, ReplayOrder, ReplaySpan, ReplayState, Replayed};
 pub use selection::{Selected, Selection};
 pub use status::{Cause, Condition, DestinationStatus, GenerationInfo, LaneStatus, Outage, Status};
-pub use verify::{Problem, Verification, VerifyError};
+pub use verify::{DamagedFile, FilesVerification, Problem, Verification, VerifyError};

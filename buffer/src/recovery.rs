@@ -84,8 +84,7 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     save_marks(&directory, &marks)?;
     let dead = Letterbox::open(directory.dead(), options.dead_letters)
         .map_err(|error| OpenError::Io { path: directory.dead(), error })?;
-    let replays = Register::open(directory.replays())
-        .map_err(|error| OpenError::Io { path: directory.replays(), error })?;
+    let replays = Register::open(directory.replays()).map_err(|(path, invalid)| unusable(path, invalid))?;
     Ok(Recovered {
         dead,
         replays,
@@ -175,10 +174,7 @@ impl<T> Small<T> {
             Ok(Some(whole)) => Ok(Self::Whole(whole)),
             Ok(None) => Ok(Self::Missing),
             Err(InvalidFile::Damaged(detail)) => Ok(Self::Damaged { path, detail }),
-            Err(InvalidFile::NewerFormat { found, supported }) => {
-                Err(OpenError::NewerFormat { path, found, supported })
-            }
-            Err(InvalidFile::Io(error)) => Err(OpenError::Io { path, error }),
+            Err(invalid) => Err(unusable(path, invalid)),
         }
     }
 
@@ -287,6 +283,15 @@ fn set_aside(directory: &Directory, path: &Path) {
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "it could not be moved to quarantine");
         }
+    }
+}
+
+/// Why a file that is not set aside keeps the store from being opened.
+fn unusable(path: PathBuf, invalid: InvalidFile) -> OpenError {
+    match invalid {
+        InvalidFile::NewerFormat { found, supported } => OpenError::NewerFormat { path, found, supported },
+        InvalidFile::Io(error) => OpenError::Io { path, error },
+        damaged @ InvalidFile::Damaged(_) => OpenError::Io { path, error: io::Error::other(damaged) },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Verification: reads a generation from end to end and tells everything that is wrong with it.
+//! Verification: reads a generation from end to end, or the small files, and tells everything that is wrong.
 //!
 //! It holds one block at a time, takes nothing away, and runs beside appends and readers. A
 //! generation that grows is read up to where it ended when the reading began.
@@ -7,8 +7,12 @@ use penstock_events::{Lane, Sequence};
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Header, Tally};
+use crate::buffer::Buffer;
+use crate::cursors;
+use crate::durable_file::InvalidFile;
 use crate::generation::{Fault, Stored};
-use crate::manifest::Generation;
+use crate::manifest::{self, Generation};
+use crate::marks;
 use crate::shared::{Shared, lock};
 use crate::status::GenerationInfo;
 
@@ -41,6 +45,24 @@ pub struct Problem {
     pub detail: String,
 }
 
+/// What is wrong with the small files, or that nothing is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FilesVerification {
+    /// How many files were read: the manifest, the cursors, the marks and the replays.
+    pub files: u64,
+    /// Those with which something is wrong.
+    pub damaged: Vec<DamagedFile>,
+}
+
+/// A small file with which something is wrong.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DamagedFile {
+    /// Its path below the store's directory.
+    pub file: String,
+    /// What was found.
+    pub detail: String,
+}
+
 /// Why a generation was not verified.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum VerifyError {
@@ -58,6 +80,37 @@ impl Verification {
     /// Whether everything that should be there is, and is whole.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
+    }
+}
+
+impl Buffer {
+    /// Reads the small files, of which the open store has the content in memory: what is damaged would be missed at the
+    /// next start, unless it is written anew by then. Blocks on disk: not for an async worker.
+    pub fn verify_files(&self) -> FilesVerification {
+        let directory = &self.shared().directory;
+        let mut found = vec![
+            ("manifest".to_owned(), complaint(manifest::load(&directory.manifest()))),
+            ("cursors".to_owned(), complaint(cursors::load(&directory.cursors()))),
+            ("marks".to_owned(), complaint(marks::load(&directory.marks()))),
+        ];
+        match self.shared().replays.verify() {
+            Ok(replays) => {
+                found.extend(replays.into_iter().map(|(name, wrong)| (format!("replay/{name}"), wrong)));
+            }
+            Err(error) => found.push(("replay".to_owned(), Some(format!("it cannot be read: {error}")))),
+        }
+        let files = found.len() as u64;
+        let damaged =
+            found.into_iter().filter_map(|(file, wrong)| Some(DamagedFile { file, detail: wrong? }));
+        FilesVerification { files, damaged: damaged.collect() }
+    }
+}
+
+fn complaint<T>(loaded: Result<Option<T>, InvalidFile>) -> Option<String> {
+    match loaded {
+        Ok(Some(_)) => None,
+        Ok(None) => Some("it is missing".to_owned()),
+        Err(invalid) => Some(invalid.to_string()),
     }
 }
 

@@ -82,14 +82,17 @@ impl Desk {
                 Err(VerifyError::Unknown { .. }) => {}
             }
         }
+        let files = self.buffer.verify_files();
+        let damaged_files = files.damaged.len();
+        replies.record(&VerifyRecord::Files(files))?;
         let damaged = self.verify_dead_letters(lane, replies)?;
-        if unsound + damaged == 0 {
+        if unsound + damaged == 0 && damaged_files == 0 {
             return Ok(());
         }
         let all = generations.len();
         let message = format!(
-            "{unsound} of {all} generations have problems and {damaged} dead letters are damaged; what is whole is still \
-             delivered, and what is lost is announced with gateway.gap"
+            "{unsound} of {all} generations have problems, and {damaged_files} small files and {damaged} dead letters are \
+             damaged; what is whole is still delivered, and events that are lost are announced with gateway.gap"
         );
         Err(Failure::new(FailureKind::Data, message).into())
     }

@@ -2,8 +2,8 @@
 //! docs/operating.md, and stay.
 
 use penstock_buffer::{
-    Condition, DeadLetter, DeadLetterCount, DeadLetterId, DestinationStatus, GenerationInfo, LaneStatus,
-    Replay, Verification,
+    Condition, DeadLetter, DeadLetterCount, DeadLetterId, DestinationStatus, FilesVerification,
+    GenerationInfo, LaneStatus, Replay, Verification,
 };
 use penstock_events::cloudevent::{CloudEvent, Origin};
 use penstock_events::{AssetPath, DestinationName, EventType, GatewayId, Lane, Sequence, Timestamp};
@@ -52,12 +52,14 @@ pub(crate) struct DeliveryRecord {
     pub(crate) status: DestinationStatus,
 }
 
-/// `penstock buffer verify`: a line for each generation, and one for the dead letters.
+/// `penstock buffer verify`: a line for each generation, one for the small files, and one for the dead letters.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum VerifyRecord {
     /// One generation.
     Generation(Verification),
+    /// The small files.
+    Files(FilesVerification),
     /// All dead letters.
     DeadLetters {
         /// How many are whole.

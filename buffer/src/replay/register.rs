@@ -33,6 +33,8 @@ pub(crate) struct Register {
     root: PathBuf,
     /// A mutex and not a message: held while a file is written, so that files follow memory in order.
     known: Mutex<BTreeMap<u32, Known>>,
+    /// The highest number of one that was set aside.
+    last_damaged: u32,
 }
 
 struct Known {
@@ -52,25 +54,23 @@ pub(super) enum Change {
 }
 
 impl Register {
-    /// The replays below `root`, which need not exist. One that cannot be read is set aside.
-    pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
+    /// The replays below `root`, which need not exist. One that is damaged is set aside.
+    pub(crate) fn open(root: PathBuf) -> Result<Self, (PathBuf, InvalidFile)> {
         let mut known = BTreeMap::new();
-        let entries = match fs::read_dir(&root) {
-            Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        for path in entries.iter().map(fs::DirEntry::path) {
+        let mut last_damaged = 0;
+        for path in entries(&root).map_err(|error| (root.clone(), error.into()))? {
+            last_damaged = last_damaged.max(damaged_number(&path).unwrap_or_default());
             let Some(id) = number(&path) else { continue };
-            match durable_file::read(&path, &KIND)
-                .and_then(|payload| decode(id, &payload.unwrap_or_default()))
-            {
+            match load(id, &path) {
                 Ok(replay) => drop(known.insert(id, Known { replay, saved: Instant::now() })),
-                Err(InvalidFile::Io(error)) => return Err(error),
-                Err(invalid) => set_aside(&path, &invalid),
+                Err(InvalidFile::Damaged(detail)) => {
+                    set_aside(&path, &detail);
+                    last_damaged = last_damaged.max(id);
+                }
+                Err(invalid) => return Err((path, invalid)),
             }
         }
-        Ok(Self { root, known: Mutex::new(known) })
+        Ok(Self { root, known: Mutex::new(known), last_damaged })
     }
 
     /// Adds the replay that `make` makes of a number that no other has had.
@@ -79,7 +79,8 @@ impl Register {
         if known.values().filter(|known| known.replay.is_active()).count() >= MAX_ACTIVE {
             return Err(ReplayError::TooMany);
         }
-        let id = known.last_key_value().map_or(1, |(last, _)| last + 1);
+        let last = known.last_key_value().map_or(0, |(last, _)| *last);
+        let id = last.max(self.last_damaged) + 1;
         let replay = make(id);
         self.make_folder()
             .and_then(|()| self.write(&replay))
@@ -136,6 +137,26 @@ impl Register {
         })
     }
 
+    /// Reads the file of each replay: its name, and what is wrong with it, if anything is. Those that were set aside
+    /// are among them.
+    pub(crate) fn verify(&self) -> io::Result<Vec<(String, Option<String>)>> {
+        // Nothing is written meanwhile.
+        let known = lock(&self.known);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut found: Vec<_> = known
+            .keys()
+            .map(|&id| {
+                let path = self.path(id);
+                (name(&path), load(id, &path).err().map(|invalid| invalid.to_string()))
+            })
+            .collect();
+        let is_aside = |path: &PathBuf| damaged_number(path).is_some();
+        let aside = || "it was set aside: order the replay again, and delete this file".to_owned();
+        let all = entries(&self.root)?;
+        found.extend(all.iter().filter(|path| is_aside(path)).map(|path| (name(path), Some(aside()))));
+        Ok(found)
+    }
+
     /// Deletes the oldest of those that ended, beyond those that are kept. The last number stays, so none is used twice.
     fn forget_old(&self, known: &mut BTreeMap<u32, Known>) {
         let ended: Vec<u32> =
@@ -171,13 +192,36 @@ impl Register {
     }
 }
 
+/// Everything in `folder`, by name. One that is missing is empty.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn load(id: u32, path: &Path) -> Result<Replay, InvalidFile> {
+    let missing = || InvalidFile::Damaged("it is missing".to_owned());
+    decode(id, &durable_file::read(path, &KIND)?.ok_or_else(missing)?)
+}
+
 /// The number in the name of a replay's file.
 fn number(path: &Path) -> Option<u32> {
     path.file_name()?.to_str()?.parse().ok()
 }
 
-fn set_aside(path: &Path, invalid: &InvalidFile) {
-    tracing::error!(file = %path.display(), %invalid, "a replay cannot be read; it is set aside as .damaged and must be ordered again");
+/// The number in the name of one that was set aside.
+fn damaged_number(path: &Path) -> Option<u32> {
+    path.extension().filter(|extension| *extension == DAMAGED)?;
+    number(&path.with_extension(""))
+}
+
+fn set_aside(path: &Path, detail: &str) {
+    tracing::error!(file = %path.display(), detail, "a replay cannot be read; it is set aside as .damaged and must be ordered again");
     if let Err(error) = fs::rename(path, path.with_extension(DAMAGED)) {
         tracing::warn!(file = %path.display(), %error, "it could not be set aside");
     }

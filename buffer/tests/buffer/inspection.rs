@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use penstock_buffer::{Buffer, VerifyError};
+use penstock_buffer::{Buffer, FilesVerification, VerifyError};
 use penstock_events::{Lane, Sequence};
 
 use crate::fixture::{Disk, append, destination, large_sample, piece, sample, tiny};
@@ -56,6 +56,22 @@ fn a_sound_store_verifies_while_it_is_written() {
     }
     let unknown = buffer.verify_generation(Lane::Business, 99, |_| ()).expect_err("there is none");
     assert_eq!(unknown, VerifyError::Unknown { lane: Lane::Business, number: 99 });
+}
+
+#[test]
+fn a_small_file_that_is_damaged_while_the_store_is_open_is_found() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1)]);
+    assert_eq!(buffer.verify_files(), FilesVerification { files: 3, damaged: Vec::new() });
+    for name in ["manifest", "cursors", "marks"] {
+        let path = disk.path().join(name);
+        let whole = fs::read(&path).expect("readable");
+        fs::write(&path, &whole[..whole.len() - 1]).expect("writable");
+        let damaged = buffer.verify_files().damaged;
+        assert_eq!(damaged.iter().map(|one| one.file.as_str()).collect::<Vec<_>>(), [name]);
+        fs::write(&path, whole).expect("writable");
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use penstock_buffer::{
-    Buffer, Options, PerLane, Purge, Replay, ReplayError, ReplayOrder, ReplayState, Replayed, Selection,
-    SequenceRange,
+    Buffer, OpenError, Options, PerLane, Purge, Replay, ReplayError, ReplayOrder, ReplayState, Replayed,
+    Selection, SequenceRange,
 };
 use penstock_events::{EventType, Lane, Sequence, Timestamp};
 
@@ -242,4 +242,27 @@ fn a_replay_that_cannot_be_read_is_set_aside_and_the_store_opens() {
     let buffer = Buffer::open(keeping(&disk)).expect("it opens");
     assert_eq!(buffer.replays(), []);
     assert!(folder.join("0000000001.damaged").exists() && !file.exists());
+    let damaged = buffer.verify_files().damaged;
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert_eq!(damaged[0].file, "replay/0000000001.damaged");
+    let next = buffer.order_replay(all(Selection::default()), NOW).expect("there is something");
+    assert_eq!(next.id, 2, "its number is not used again");
+}
+
+#[test]
+fn a_replay_of_a_newer_version_refuses_the_start_and_stays() {
+    let disk = Disk::new();
+    let buffer = delivered(keeping(&disk));
+    buffer.order_replay(all(Selection::default()), NOW).expect("there is something");
+    drop(buffer);
+    let file = disk.path().join("replay/0000000001");
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    // Magic, checksum of what follows, version.
+    bytes[8] += 1;
+    let checksum = crc32c::crc32c(&bytes[8..]).to_le_bytes();
+    bytes[4..8].copy_from_slice(&checksum);
+    std::fs::write(&file, &bytes).expect("a disk that works");
+    let refused = Buffer::open(keeping(&disk)).err().expect("it is newer");
+    assert!(matches!(refused, OpenError::NewerFormat { found: 2, supported: 1, .. }), "{refused}");
+    assert_eq!(std::fs::read(&file).expect("it is still there"), bytes);
 }

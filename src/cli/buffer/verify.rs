@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::Args;
-use penstock_buffer::Verification;
+use penstock_buffer::{FilesVerification, Verification};
 use penstock_events::{Lane, Sequence};
 
 use crate::cli::reach::{Reach, parse};
@@ -15,7 +15,8 @@ use crate::terminal::{Align, Bar, Mark, Style, Table, grouped, many, printable, 
 
 /// Read all of the buffer and tell what is damaged, by generation
 ///
-/// Every block is decompressed and checked against its checksum and the manifest. Nothing is taken away, and delivery
+/// Every block is decompressed and checked against its checksum and the manifest, and the small files and dead letters
+/// against theirs. Nothing is taken away, and delivery
 /// goes on meanwhile. The exit status is 0 when all is whole and 65 when something is not.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
@@ -27,7 +28,7 @@ pub(in crate::cli) struct Verify {
     /// Only this lane
     #[arg(long, value_parser = lanes(), value_name = "LANE")]
     lane: Option<Lane>,
-    /// Answer as JSON: a line for each generation, and one for the dead letters
+    /// Answer as JSON: a line for each generation, one for the small files, and one for the dead letters
     #[arg(long)]
     json: bool,
 }
@@ -67,6 +68,7 @@ struct Page {
 struct Sum {
     generations: u64,
     events: u64,
+    files: u64,
     is_damaged: bool,
 }
 
@@ -75,6 +77,7 @@ impl Page {
     fn show(&mut self, record: &VerifyRecord) -> io::Result<()> {
         match record {
             VerifyRecord::Generation(verified) => self.generation(verified),
+            VerifyRecord::Files(files) => self.files(files),
             VerifyRecord::DeadLetters { letters, damaged } => self.end(*letters, *damaged),
         }
     }
@@ -108,12 +111,23 @@ impl Page {
         Ok(())
     }
 
+    fn files(&mut self, FilesVerification { files, damaged }: &FilesVerification) -> io::Result<()> {
+        self.sum.files = *files;
+        self.sum.is_damaged |= !damaged.is_empty();
+        for damaged in damaged {
+            let (file, detail) = (printable(&damaged.file), printable(&damaged.detail));
+            self.table.text(&format!("{file} is {}: {detail}", Style::of(&io::stdout()).bad("DAMAGED")))?;
+        }
+        Ok(())
+    }
+
     fn end(&mut self, letters: u64, damaged: u64) -> io::Result<()> {
-        let Sum { generations, events, is_damaged } = self.sum;
+        let Sum { generations, events, files, is_damaged } = self.sum;
         let read = format!(
-            "{} in {} and {} were read",
+            "{} in {}, {} and {} were read",
             many(events, "event"),
             many(generations, "generation"),
+            many(files, "small file"),
             many(letters, "dead letter")
         );
         let verdict = match (is_damaged, damaged) {

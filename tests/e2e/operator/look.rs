@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{acknowledge, stocked, texts};
 use crate::harness::{Gateway, Mosquitto, Plc, Site, Subscriber};
@@ -26,7 +26,7 @@ fn what_is_seen_is_the_same_while_the_gateway_runs_and_while_it_does_not() {
     assert_eq!(running["condition"], "accepting");
     let peeked = gateway.json(&["buffer", "peek", "--json", "--lane", "business", "-n", "4"]);
     let verified = gateway.json(&["buffer", "verify", "--json"]);
-    assert_eq!(verified.len(), 3, "a generation of each lane, and the dead letters");
+    assert_eq!(verified.len(), 4, "a generation of each lane, the small files and the dead letters");
     assert!(gateway.stop().success());
 
     let stopped = status(&gateway);
@@ -103,5 +103,32 @@ fn damage_is_found_by_generation_and_ends_with_the_status_of_bad_data() {
         };
         assert!(!of(1)["problems"].as_array().unwrap().is_empty());
         assert_eq!(of(2)["problems"].as_array().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_damaged_replay_is_found_while_the_gateway_runs_and_after_it_was_set_aside() {
+    let mut gateway = stocked(2_000);
+    let buffer = gateway.buffer();
+    acknowledge(&buffer);
+    buffer.close().expect("a disk that works");
+    let ordered = gateway.command(&["buffer", "replay", "--destination", "enterprise"]);
+    assert_eq!(ordered.code(), 0, "{}", ordered.stderr());
+    gateway.restart();
+    gateway.status_until("an answer", |_| true);
+    fs::write(gateway.path("data/replay/0000000001"), "no replay").unwrap();
+
+    for (is_running, name) in [(true, "replay/0000000001"), (false, "replay/0000000001.damaged")] {
+        if !is_running {
+            // Whatever progress was saved on the way, it is damaged when the store is opened.
+            assert!(gateway.stop().success());
+            fs::write(gateway.path("data/replay/0000000001"), "no replay").unwrap();
+        }
+        let found = gateway.command(&["buffer", "verify", "--json"]);
+        assert_eq!(found.code(), 65, "EX_DATAERR (sysexits.h): {}", found.stderr());
+        let files = found.json().into_iter().find(|line| line["kind"] == "files").expect("a line for them");
+        assert_eq!((&files["files"], &files["damaged"][0]["file"]), (&json!(4), &json!(name)));
+        let shown = gateway.command(&["buffer", "verify"]);
+        assert!(shown.stdout().contains(&format!("{name} is DAMAGED")), "{}", shown.stdout());
     }
 }
