@@ -46,7 +46,17 @@ fn token_policy(server: &Server, endpoint: &EndpointDescription) -> Option<UserT
     };
     let tokens = endpoint.user_identity_tokens.as_deref().unwrap_or_default();
     let is_wanted = |policy: &&UserTokenPolicy| policy.token_type == kind && is_safe(policy, server.security);
-    tokens.iter().find(is_wanted).cloned()
+    tokens.iter().find(is_wanted).map(|policy| spelled_out(policy, endpoint))
+}
+
+/// A token without a policy of its own has the endpoint's (OPC 10000-4, section 7.41). The library takes it for None
+/// and would not sign for a user's certificate, so it is told.
+fn spelled_out(policy: &UserTokenPolicy, endpoint: &EndpointDescription) -> UserTokenPolicy {
+    let mut policy = policy.clone();
+    if policy.security_policy_uri.is_empty() {
+        policy.security_policy_uri = endpoint.security_policy_uri.clone();
+    }
+    policy
 }
 
 /// Whether nobody can read or replay what is sent to log in this way (OPC 10000-4, section 7.41).
@@ -108,9 +118,22 @@ const fn name_of(identity: &Identity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use opcua::crypto::SecurityPolicy;
-    use opcua::types::{UserTokenPolicy, UserTokenType};
+    use opcua::types::{EndpointDescription, UserTokenPolicy, UserTokenType};
 
-    use super::is_safe;
+    use super::{is_safe, spelled_out};
+
+    #[test]
+    fn a_token_without_a_policy_of_its_own_has_the_endpoints() {
+        let security_policy_uri = SecurityPolicy::Basic256Sha256.to_uri().into();
+        let endpoint = EndpointDescription { security_policy_uri, ..EndpointDescription::default() };
+        let of = |uri: &str| {
+            let policy = UserTokenPolicy { security_policy_uri: uri.into(), ..UserTokenPolicy::default() };
+            spelled_out(&policy, &endpoint).security_policy_uri.to_string()
+        };
+        assert_eq!(of(""), SecurityPolicy::Basic256Sha256.to_uri());
+        let own = SecurityPolicy::Aes256Sha256RsaPss.to_uri();
+        assert_eq!(of(own), own);
+    }
 
     #[test]
     fn a_password_is_only_sent_encrypted_by_itself_or_with_everything_else() {
