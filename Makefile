@@ -14,7 +14,7 @@ demo: ## watch events survive an outage and a SIGKILL, and see the proof (nothin
 test: peers ## install the peers that the tests use, then run every test
 	cargo test --workspace --locked
 
-peers: ## install mosquitto, pymodbus, libmodbus and systemd-analyze where they are missing
+peers: ## install mosquitto, pymodbus, libmodbus, asyncua, node-opcua and systemd-analyze where they are missing
 	@tests/peers/install.sh
 
 check: ## formatting and lints, warnings denied

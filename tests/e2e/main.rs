@@ -1,4 +1,5 @@
-//! End to end: the real `penstock` binary between real peers, Debian's mosquitto and PyPI's pymodbus.
+//! End to end: the real `penstock` binary between real peers: Debian's mosquitto, PyPI's pymodbus and
+//! asyncua, npm's node-opcua.
 //!
 //! One module per scenario. A delivery scenario ends by comparing what the PLC's own record says with what an
 //! independent subscriber received: nothing lost, nothing doubled once known ids are dropped, in order.

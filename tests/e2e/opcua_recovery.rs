@@ -1,12 +1,24 @@
 //! Whatever happens to a session, the values come back, and each ends by comparing what the server recorded with
 //! what was received.
 
-use crate::harness::oven::{Recorded, assert_recorded, samples, toml};
+use crate::harness::oven::{Kind, Recorded, against_every_server, assert_recorded, samples, toml};
 use crate::harness::{Event, Gateway, Mosquitto, Oven, Proof, Relay, Site, Subscriber};
 
 const NONE: &str = "security = \"None\"\npoll = \"100ms\"";
-/// Kills of the server in a row, each with its namespaces elsewhere.
-const KILLS: usize = 5;
+/// Kills of the server in a row, each with its namespaces elsewhere. node-opcua takes seconds to start.
+const fn kills(kind: Kind) -> usize {
+    match kind {
+        Kind::Asyncua => 20,
+        Kind::NodeOpcua => 3,
+    }
+}
+
+against_every_server!(
+    a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are,
+    nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts,
+    subscriptions_that_the_server_deletes_are_made_again,
+    a_server_that_stops_publishing_but_keeps_the_session_is_found_out,
+);
 
 struct Plant {
     oven: Oven,
@@ -17,8 +29,8 @@ struct Plant {
 
 impl Plant {
     /// A gateway that has read some values of an oven, through `relay` if there is one.
-    fn start(relay: impl FnOnce(&Oven) -> Option<Relay>) -> (Self, Option<Relay>) {
-        let oven = Oven::start();
+    fn start(kind: Kind, relay: impl FnOnce(&Oven) -> Option<Relay>) -> (Self, Option<Relay>) {
+        let oven = Oven::of(kind, &[]);
         let relay = relay(&oven);
         let address = relay.as_ref().map_or(oven.address(), Relay::address);
         let broker = Mosquitto::start();
@@ -57,11 +69,11 @@ fn of_life(received: &[Recorded], record: &[Recorded]) -> Vec<Recorded> {
     received.iter().filter(|sample| record.contains(sample)).copied().collect()
 }
 
-#[test]
-fn a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are() {
-    let (mut plant, _) = Plant::start(|_| None);
+fn a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are(kind: Kind) {
+    let (mut plant, _) = Plant::start(kind, |_| None);
     let mut records = Vec::new();
-    for kill in 1..=KILLS {
+    let kills = kills(kind);
+    for kill in 1..=kills {
         plant.oven.kill();
         records.push(plant.oven.record("count"));
         plant.subscriber.wait_until("the outage", |events| {
@@ -84,12 +96,11 @@ fn a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces
     for (received, record) in lives.iter().zip(&records) {
         assert_recorded(received, record);
     }
-    proof.outages("oven", KILLS, KILLS);
+    proof.outages("oven", kills, kills);
 }
 
-#[test]
-fn nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts() {
-    let (mut plant, relay) = Plant::start(|oven| Some(Relay::to(oven.address())));
+fn nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts(kind: Kind) {
+    let (mut plant, relay) = Plant::start(kind, |oven| Some(Relay::to(oven.address())));
     let relay = relay.expect("it was asked for");
     relay.cut();
     plant.subscriber.wait_until("the outage", |events| {
@@ -109,18 +120,16 @@ fn nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts() {
     assert_eq!(plant.gateway.status().expect("it runs")["sources"][0]["connects"], 1);
 }
 
-#[test]
-fn subscriptions_that_the_server_deletes_are_made_again() {
-    let (mut plant, _) = Plant::start(|_| None);
+fn subscriptions_that_the_server_deletes_are_made_again(kind: Kind) {
+    let (mut plant, _) = Plant::start(kind, |_| None);
     plant.oven.tell("unsubscribe");
     plant.gateway.status_until("another session", |status| status["sources"][0]["connects"] == 2);
     let proof = plant.finish();
     proof.counts("oven.count", 1 << 32, &[&plant.oven.counts()]);
 }
 
-#[test]
-fn a_server_that_stops_publishing_but_keeps_the_session_is_found_out() {
-    let (mut plant, _) = Plant::start(|_| None);
+fn a_server_that_stops_publishing_but_keeps_the_session_is_found_out(kind: Kind) {
+    let (mut plant, _) = Plant::start(kind, |_| None);
     plant.oven.tell("mute");
     plant.subscriber.wait_until("the outage", |events| {
         events.iter().any(|event| event.is("gateway.source_down", "oven"))

@@ -4,8 +4,18 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::oven::{assert_recorded, has, samples, toml};
+use crate::harness::oven::{Kind, against_every_server, assert_recorded, has, samples, toml};
 use crate::harness::{Gateway, Mosquitto, Oven, Proof, Site, Subscriber, eventually};
+
+against_every_server!(
+    a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accepted,
+    a_user_is_let_in_over_a_connection_that_everybody_can_read_by_the_right_password_only,
+    a_user_is_let_in_with_aes_128_by_the_right_password_only,
+    a_user_is_let_in_with_aes_256_by_the_right_password_only,
+    an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_just_that,
+    whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_trusted,
+    the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is,
+);
 
 fn secured(policy: &str) -> String {
     format!("security = \"{policy}\"\npoll = \"100ms\"")
@@ -55,9 +65,8 @@ fn assert_read(oven: &mut Oven, subscriber: &Subscriber) -> Proof {
     proof
 }
 
-#[test]
-fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accepted() {
-    let mut oven = Oven::with(&["--secure"]);
+fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accepted(kind: Kind) {
+    let mut oven = Oven::of(kind, &["--secure"]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let keys = secured("Basic256Sha256/SignAndEncrypt");
@@ -79,8 +88,8 @@ fn a_secured_server_is_read_from_the_moment_on_at_which_its_fingerprint_is_accep
 
 /// A gateway that logs in with a wrong password and does not know the server: each is told, and mended while it
 /// does not run.
-fn a_user_is_let_in_with(policy: &str) {
-    let mut oven = Oven::with(&["--secure"]);
+fn a_user_is_let_in_with(kind: Kind, policy: &str) {
+    let mut oven = Oven::of(kind, &["--secure"]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let login = "username = \"edge\"\npassword = { file = \"password\" }";
@@ -106,24 +115,20 @@ fn a_user_is_let_in_with(policy: &str) {
     assert!(!gateway.log().contains("hunter2"), "{}", gateway.log());
 }
 
-#[test]
-fn a_user_is_let_in_over_a_connection_that_everybody_can_read_by_the_right_password_only() {
-    a_user_is_let_in_with("Basic256Sha256/Sign");
+fn a_user_is_let_in_over_a_connection_that_everybody_can_read_by_the_right_password_only(kind: Kind) {
+    a_user_is_let_in_with(kind, "Basic256Sha256/Sign");
 }
 
-#[test]
-fn a_user_is_let_in_with_aes_128_by_the_right_password_only() {
-    a_user_is_let_in_with("Aes128-Sha256-RsaOaep/SignAndEncrypt");
+fn a_user_is_let_in_with_aes_128_by_the_right_password_only(kind: Kind) {
+    a_user_is_let_in_with(kind, "Aes128-Sha256-RsaOaep/SignAndEncrypt");
 }
 
-#[test]
-fn a_user_is_let_in_with_aes_256_by_the_right_password_only() {
-    a_user_is_let_in_with("Aes256-Sha256-RsaPss/SignAndEncrypt");
+fn a_user_is_let_in_with_aes_256_by_the_right_password_only(kind: Kind) {
+    a_user_is_let_in_with(kind, "Aes256-Sha256-RsaPss/SignAndEncrypt");
 }
 
-#[test]
-fn an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_just_that() {
-    let mut oven = Oven::with(&["--secure", "--expired"]);
+fn an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_just_that(kind: Kind) {
+    let mut oven = Oven::of(kind, &["--secure", "--expired"]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let keys = secured("Basic256Sha256/SignAndEncrypt");
@@ -152,9 +157,8 @@ fn an_expired_certificate_is_refused_though_it_is_trusted_until_its_pin_waives_j
     assert_read(&mut oven, &subscriber);
 }
 
-#[test]
-fn whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_trusted() {
-    let mut oven = Oven::with(&["--secure"]);
+fn whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_trusted(kind: Kind) {
+    let mut oven = Oven::of(kind, &["--secure"]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let keys = format!("{}\nsession_timeout = \"2s\"", secured("Basic256Sha256/SignAndEncrypt"));
@@ -173,23 +177,27 @@ fn whoever_comes_back_with_another_certificate_is_refused_though_the_first_was_t
     assert_eq!(count, 1, "it was never up again");
 }
 
-#[test]
-fn the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is() {
+fn the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is(kind: Kind) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("user").display().to_string();
-    let mut oven = Oven::with(&["--secure", "--user-certificate", &format!("{file}.der")]);
+    let mut oven = Oven::of(kind, &["--secure", "--user-certificate", &format!("{file}.der")]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let anonymous = secured("Basic256Sha256/SignAndEncrypt");
+    let login = format!("certificate_file = \"{file}.der\"\nkey_file = \"{file}.pem\"");
     let site = |keys: &str| Site::empty().device(&toml(oven.address(), keys)).uplink(broker.address()).toml();
-    let mut gateway = Gateway::start(&site(&anonymous));
+    let (with_login, without) = (site(&format!("{anonymous}\n{login}")), site(&anonymous));
+    let mut gateway = Gateway::start(&with_login);
     refused(&gateway, "nobody has accepted it");
     accept(&gateway, &fingerprint(&gateway));
-    refused(&gateway, "it does not take this user");
+    assert_read(&mut oven, &subscriber);
 
     gateway.stop();
-    let login = format!("certificate_file = \"{file}.der\"\nkey_file = \"{file}.pem\"");
-    gateway.write("config.toml", &site(&format!("{anonymous}\n{login}")));
+    gateway.write("config.toml", &without);
     gateway.restart();
-    assert_read(&mut oven, &subscriber);
+    // Either it says so when it is asked what it offers, or when the session is opened.
+    match kind {
+        Kind::NodeOpcua => refused(&gateway, "the server takes no anonymous user"),
+        Kind::Asyncua => refused(&gateway, "it does not take this user"),
+    };
 }

@@ -1,14 +1,18 @@
 //! An OPC UA server is read: every value with its source's time, by subscription and by polls, and one bad node
 //! is nobody else's trouble.
 
-use crate::harness::oven::{assert_recorded, has, samples, toml};
+use crate::harness::oven::{Kind, against_every_server, assert_recorded, has, samples, toml};
 use crate::harness::{Mosquitto, Oven, Proof, Site, Subscriber};
 
 const NONE: &str = "security = \"None\"\npoll = \"100ms\"";
 
-#[test]
-fn every_value_of_a_server_is_told_once_with_its_sources_time() {
-    let mut oven = Oven::start();
+against_every_server!(
+    every_value_of_a_server_is_told_once_with_its_sources_time,
+    a_node_that_comes_later_is_read_then_and_the_others_do_not_notice,
+);
+
+fn every_value_of_a_server_is_told_once_with_its_sources_time(kind: Kind) {
+    let mut oven = Oven::of(kind, &[]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let site = Site::empty().device(&toml(oven.address(), NONE)).uplink(broker.address());
@@ -44,9 +48,8 @@ fn every_value_of_a_server_is_told_once_with_its_sources_time() {
     assert!(read.len() > 1 && read.is_sorted(), "{read:?}");
 }
 
-#[test]
-fn a_node_that_comes_later_is_read_then_and_the_others_do_not_notice() {
-    let mut oven = Oven::with(&["--without-late"]);
+fn a_node_that_comes_later_is_read_then_and_the_others_do_not_notice(kind: Kind) {
+    let mut oven = Oven::of(kind, &["--without-late"]);
     let broker = Mosquitto::start();
     let subscriber = Subscriber::of(&broker);
     let gateway = Site::empty().device(&toml(oven.address(), NONE)).uplink(broker.address()).start();

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs the third-party peers that the tests talk to: what is missing, and nothing else.
 #
-# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze, libmodbus and a C compiler. From PyPI, into target/peers/venv:
-# requirements.txt beside this file. The tests start every peer themselves, on free loopback ports.
+# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze, libmodbus, a C compiler, and Node.js with npm.
+# From PyPI, into target/peers/venv: requirements.txt beside this file. From npm, into target/peers/node: package-lock.json
+# beside this file. The tests start every peer themselves, on free loopback ports.
 # Debian starts its own mosquitto on 127.0.0.1:1883 where systemd runs: they neither use nor disturb it.
 # Whoever may not install gets the list of what to install instead, and exit status 1.
 set -eu
@@ -11,6 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 peers=$here/../../target/peers
 venv=$peers/venv
 wanted=$here/requirements.txt
+node=$peers/node
+locked=$here/package-lock.json
 # Debian keeps daemons out of an ordinary user's PATH; the tests look there too.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -25,6 +28,8 @@ missing_packages() {
     has pkg-config && pkg-config --exists libmodbus || echo libmodbus-dev
     has python3 || echo python3
     has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    has node || echo nodejs
+    has npm || echo npm
 }
 
 as_root() {
@@ -45,7 +50,7 @@ say_what_is_missing() {
     echo "peers: the tests need what this machine does not have, and this user may not install it."
     echo "peers: on Debian, let an administrator run:"
     echo "    apt-get install" "$@"
-    echo "peers: elsewhere: the mosquitto broker and its clients, Python 3.10 or later with venv, systemd-analyze, a C compiler, pkg-config and libmodbus with its headers, in PATH."
+    echo "peers: elsewhere: the mosquitto broker and its clients, Python 3.10 or later with venv, Node.js 18 or later with npm, systemd-analyze, a C compiler, pkg-config and libmodbus with its headers, in PATH."
     echo "peers: then run this again."
 }
 
@@ -66,6 +71,27 @@ make_venv() {
     cp "$wanted" "$venv/requirements.txt"
 }
 
+node_is_ready() {
+    cmp -s "$locked" "$node/installed.json"
+}
+
+# The lock says which version of each package, and what is in it.
+make_node() {
+    node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' || {
+        echo "peers: node-opcua needs Node.js 18 or later, and $(command -v node) is $(node --version)" >&2
+        exit 1
+    }
+    echo "peers: installing node-opcua from npm into target/peers/node"
+    rm -rf "$node"
+    mkdir -p "$node"
+    cp "$here/package.json" "$locked" "$node"
+    (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null) || {
+        echo "peers: npm could not be reached or refused; target/peers/node needs what tests/peers/package-lock.json lists" >&2
+        exit 1
+    }
+    cp "$locked" "$node/installed.json"
+}
+
 packages=$(missing_packages)
 if [ -n "$packages" ]; then
     # Word splitting is meant: one name a line.
@@ -77,3 +103,4 @@ if [ -n "$packages" ]; then
     fi
 fi
 venv_is_ready || make_venv
+node_is_ready || make_node

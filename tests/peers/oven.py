@@ -161,8 +161,9 @@ class Oven:
     async def set(self, variable, name, value, kind, at=None):
         at = at or now()
         stamped = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=at, ServerTimestamp=now())
-        await self.server.write_attribute_value(variable.nodeid, stamped)
+        # First the record: whoever is killed in between must not have published what is not on it.
         record(tag=name.lower(), value=value, at=micros(at))
+        await self.server.write_attribute_value(variable.nodeid, stamped)
 
     async def change(self):
         count = 0

@@ -1,8 +1,12 @@
-//! An oven with an OPC UA server: asyncua, playing `tests/peers/oven.py`, which keeps its own record.
+//! An oven with an OPC UA server, which keeps its own record: asyncua playing `tests/peers/oven.py`, or node-opcua
+//! playing `tests/peers/oven.js`, which is the same oven.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::event::Event;
 use super::loopback::own_address;
@@ -11,28 +15,55 @@ use super::plc::peer;
 use super::process::Process;
 use super::proof::Proof;
 
+/// Makes of each claim, a function of a [`Kind`], a test against every server.
+macro_rules! against_every_server {
+    ($($claim:ident),+ $(,)?) => {
+        mod asyncua { $(#[test] fn $claim() { super::$claim($crate::harness::oven::Kind::Asyncua); })+ }
+        mod node_opcua { $(#[test] fn $claim() { super::$claim($crate::harness::oven::Kind::NodeOpcua); })+ }
+    };
+}
+pub(crate) use against_every_server;
+
+/// Whose server an oven has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// PyPI's asyncua.
+    Asyncua,
+    /// npm's node-opcua.
+    NodeOpcua,
+}
+
 /// A running oven, called `oven` in the gateway's configuration.
 pub(crate) struct Oven {
+    kind: Kind,
     host: Ipv4Addr,
     port: u16,
     process: Process,
     told: usize,
+    /// Where it keeps its keys.
+    folder: TempDir,
 }
 
 /// A value of a tag and the source time from which on it was there.
 pub(crate) type Recorded = (i64, f64);
 
 impl Oven {
-    /// Starts an oven.
+    /// Starts an oven of asyncua.
     pub(crate) fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Starts an oven with options of `oven.py`.
+    /// Starts an oven of asyncua with options of `oven.py`.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::of(Kind::Asyncua, options)
+    }
+
+    /// Starts an oven with the server `kind`, and options of `oven.py`.
+    pub(crate) fn of(kind: Kind, options: &[&str]) -> Self {
         let host = own_address();
-        let (process, port) = started(host, 0, options);
-        Self { host, port, process, told: 0 }
+        let folder = TempDir::new().unwrap();
+        let (process, port) = started(kind, (host, 0).into(), &folder, options);
+        Self { kind, host, port, process, told: 0, folder }
     }
 
     /// Where it listens.
@@ -47,7 +78,7 @@ impl Oven {
 
     /// Starts it again, at the same address, counting from 0.
     pub(crate) fn restart(&mut self, options: &[&str]) {
-        (self.process, _) = started(self.host, self.port, options);
+        (self.process, _) = started(self.kind, self.address(), &self.folder, options);
         self.told = 0;
     }
 
@@ -90,16 +121,31 @@ impl Oven {
     }
 }
 
-fn started(host: Ipv4Addr, port: u16, options: &[&str]) -> (Process, u16) {
-    let mut command = peer("oven.py");
-    command.args(["--host", &host.to_string(), "--port", &port.to_string()]).args(options);
-    let process = Process::start("asyncua", &mut command);
-    let port = eventually("asyncua to listen", || {
+fn started(kind: Kind, address: SocketAddr, folder: &TempDir, options: &[&str]) -> (Process, u16) {
+    let (name, mut command) = kind.command();
+    command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]).args(options);
+    let process = Process::start(name, command.env("TMPDIR", folder.path()));
+    let port = eventually(&format!("{name} to listen"), || {
         let lines = process.stdout(0);
         let ready = lines.iter().find(|line| line.contains("\"listening\""))?;
         serde_json::from_str::<Value>(ready).ok()?["listening"].as_u64()?.try_into().ok()
     });
     (process, port)
+}
+
+impl Kind {
+    fn command(self) -> (&'static str, Command) {
+        match self {
+            Self::Asyncua => ("asyncua", peer("oven.py")),
+            Self::NodeOpcua => {
+                let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+                let mut command = Command::new("node");
+                command.arg(root.join("tests/peers/oven.js"));
+                command.env("NODE_PATH", root.join("target/peers/node/node_modules"));
+                ("node-opcua", command)
+            }
+        }
+    }
 }
 
 /// The server at `address` and its asset. `keys` go to the server.

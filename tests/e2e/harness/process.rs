@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::patience::eventually;
 
@@ -18,6 +18,8 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     stdout: Lines,
     stderr: Lines,
+    /// Ends with the last line of standard output.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// Lines as they come. Shared with the thread that reads them, since readers look at all of them repeatedly.
@@ -32,9 +34,9 @@ impl Process {
             panic!("{name} cannot be started ({error}); run `make test`, which installs it")
         });
         let stdin = child.stdin.take();
-        let stdout = Lines::of(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
-        Self { name, child, stdin, stdout, stderr }
+        let (stdout, reader) = Lines::of(child.stdout.take().expect("it is piped"));
+        let (stderr, _) = Lines::of(child.stderr.take().expect("it is piped"));
+        Self { name, child, stdin, stdout, stderr, reader: Some(reader) }
     }
 
     /// The lines of standard output from the line `from` on.
@@ -53,10 +55,13 @@ impl Process {
         writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{} does not listen: {error}", self.name));
     }
 
-    /// SIGKILL, and waits for the end.
+    /// SIGKILL, and waits for the end and for all that it had said until then.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is a child of ours");
         self.child.wait().expect("it is a child of ours");
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
     }
 
     /// Sends the signal `TERM`, `STOP` …
@@ -92,15 +97,15 @@ pub(crate) fn peak_memory_kib(child: &Child) -> u64 {
 }
 
 impl Lines {
-    fn of(stream: impl Read + Send + 'static) -> Self {
+    fn of(stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let lines = Self::default();
         let collected = lines.clone();
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 collected.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
             }
         });
-        lines
+        (lines, reader)
     }
 }
 
