@@ -34,7 +34,7 @@ fn samples(observation: &Observation) -> Vec<penstock_events::Sample> {
         Observation::Polled { readings, .. } => {
             readings.iter().map(|reading| reading.sample.clone()).collect()
         }
-        lost @ Observation::Lost { .. } => panic!("{lost:?} where a poll was expected"),
+        other => panic!("{other:?} where a poll was expected"),
     }
 }
 

@@ -151,6 +151,7 @@ async fn a_reply_sent_twice_never_becomes_the_next_answer() {
                 assert_ne!(readings[0].sample, readings[1].sample, "one reply was taken for two requests");
             }
             Observation::Lost { cause, .. } => assert_eq!(cause, Cause::Malformed),
+            other => panic!("{other:?} of a device"),
         }
     }
 }
