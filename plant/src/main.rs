@@ -33,6 +33,8 @@ enum Piece {
     },
     /// Serve a stamping press line over Modbus TCP until interrupted
     PressLine(PressLine),
+    /// Serve a heat-treatment oven over OPC UA until interrupted
+    Oven(Oven),
     /// Run an MQTT 5 broker in memory until interrupted
     Broker {
         /// Where clients connect
@@ -66,6 +68,55 @@ struct PressLine {
 }
 
 #[derive(Args, Debug)]
+struct Oven {
+    /// Where clients connect
+    #[arg(long, default_value = "127.0.0.1:4840")]
+    listen: SocketAddr,
+    /// Seconds between two parts, and between two temperatures
+    #[arg(long, default_value_t = penstock_plant::oven::DEMO_STEP.as_secs_f64())]
+    period: f64,
+    /// Variables besides, T0, T1 and so on, that all change at every fifth step
+    #[arg(long, default_value_t = 0)]
+    many: usize,
+    /// Another seed is another shift
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Never stop for a fault
+    #[arg(long)]
+    steady: bool,
+    /// Print what happens, a line of JSON each, and obey `hold` and `add` at standard input until that ends
+    #[arg(long)]
+    record: bool,
+    /// Let the variable Late come only when it is added
+    #[arg(long, requires = "record")]
+    without_late: bool,
+    /// Put so many other namespaces before that of the variables
+    #[arg(long, default_value_t = 0)]
+    shift: u16,
+    #[command(flatten)]
+    security: OvenSecurity,
+}
+
+#[derive(Args, Debug)]
+struct OvenSecurity {
+    /// Be spoken to only with a security policy, by a user or by nobody in particular
+    #[arg(long)]
+    secure: bool,
+    /// Where the certificate is, or is to be made; without it, one is made at each start
+    #[arg(long, value_name = "FOLDER", requires = "secure")]
+    certificates: Option<PathBuf>,
+    /// Make a certificate that has ended already
+    #[arg(long, requires = "secure")]
+    expired: bool,
+    /// The user and the password
+    #[arg(long, value_name = "NAME:PASSWORD", default_value = "edge:hunter2")]
+    user: String,
+    /// Make a certificate in DER here, and its key beside it in PEM: who holds them is let in, and nobody without a name
+    #[arg(long, value_name = "FILE", requires = "secure")]
+    user_certificate: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 struct Fleet {
     /// How many devices, each on a port of its own
     #[arg(long, default_value_t = 10)]
@@ -87,6 +138,7 @@ async fn main() -> ExitCode {
             interrupted = pieces::until_interrupted() => interrupted.map(|_| ExitCode::from(INTERRUPTED)),
         },
         Piece::PressLine(options) => pieces::press_line(&options).await,
+        Piece::Oven(options) => pieces::oven::run(&options).await,
         Piece::Broker { listen } => pieces::broker(listen).await,
         Piece::Watch { broker, filter } => pieces::watch(broker, &filter).await,
         Piece::Fleet(options) => pieces::fleet(&options).await,

@@ -1,5 +1,7 @@
 //! The plant's pieces as commands, each until interrupted.
 
+pub(crate) mod oven;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
