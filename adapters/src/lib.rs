@@ -6,6 +6,8 @@
 
 mod backoff;
 mod clock;
+#[cfg(any(test, fuzzing))]
+mod feed;
 pub mod modbus;
 pub mod opcua;
 mod schedule;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use penstock_adapters::opcua::{
-    Discard, EndpointUrl, Identity, NodeAddress, Password, Security, Server, Tag, Trigger,
+    Discard, EndpointUrl, Identity, NodeAddress, Part, Password, Security, Server, Tag, Trigger,
 };
 use penstock_events::{SourceId, SourceName};
 
@@ -50,6 +50,11 @@ impl Text for Security {
 impl Text for NodeAddress {
     const ALLOWED: &'static str =
         "nsu=URI;ID or ns=INDEX;ID, where ID is i=NUMBER, s=TEXT, g=GUID or b=BASE64";
+}
+
+impl Text for Part {
+    const ALLOWED: &'static str =
+        "names of fields with dots between them, and elements such as [1] or [1,2] behind what is an array";
 }
 
 /// What a server's schema needs to know of the rest.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_adapters::opcua::{Acquisition, Deadband, Discard, NodeAddress, Sampling, Tag, Trigger};
+use penstock_adapters::opcua::{Acquisition, Deadband, Discard, NodeAddress, Part, Sampling, Tag, Trigger};
 use penstock_events::{SourceId, TagName, normalizer};
 
 use super::catalog::{Catalog, Meaning};
@@ -19,6 +19,7 @@ pub(super) const LIST: Columns = Columns {
         "name",
         "node",
         "element",
+        "field",
         "mode",
         "sample",
         "queue",
@@ -122,7 +123,7 @@ pub(super) fn read(
         catalog.mark_incomplete(source);
     }
     let node = table.key("node", "nsu=http://plant.example/oven;s=Oven.Temp").required::<NodeAddress>();
-    let element = table.key("element", "0").optional::<u32>();
+    let part = part(table);
     let acquisition = defaults.overridden(table).acquisition();
     let unit = table.key("unit", "Cel").optional::<String>();
     let report =
@@ -133,5 +134,21 @@ pub(super) fn read(
     if let Some((report, spot)) = report {
         telemetry::add(report, id, spot, catalog);
     }
-    Some(Tag { id, path, node: node?, element, acquisition })
+    Some(Tag { id, path, node: node?, part: part?, acquisition })
+}
+
+fn part(table: &Table<'_>) -> Option<Part> {
+    let element = table.key("element", "0").optional::<u32>().map(Part::element).unwrap_or_default();
+    let field = table.key("field", "Zones[1].Temp");
+    match element.then(field.optional::<Part>().unwrap_or_default()) {
+        Ok(part) => Some(part),
+        Err(error) => {
+            field
+                .spot()
+                .error(error.to_string())
+                .allowed("`element`, or a `field` that begins with one")
+                .record();
+            None
+        }
+    }
 }

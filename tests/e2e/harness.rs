@@ -19,7 +19,7 @@ mod scripted_device;
 mod site;
 mod subscriber;
 
-pub(crate) use event::{Event, Message};
+pub(crate) use event::{Event, Message, micros};
 pub(crate) use gateway::{Gateway, Penstock};
 pub(crate) use loopback::free_port;
 pub(crate) use mosquitto::{Memory, Mosquitto};

@@ -12,10 +12,11 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
     unsubscribe   deletes all subscriptions, as an operator of the server can, and tells nobody
     mute          publishes nothing any more, while sessions and their requests go on
     add           makes the variable Late, if --without-late left it out
+    judge         gives the variable Judged one quality after the other, with --types
 
 Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
-changes), Late, and T0, T1 … as --many says, which are all set at once.
+changes), Late, and T0, T1 … as --many says, which are all set at once. With --types also those of oven_types.py.
 
 With --secure it is spoken to only with a security, and lets in the user edge with the password hunter2, or nobody
 in particular. With --user-certificate FILE.der it makes that and FILE.pem, its key, and lets in its holder, but
@@ -35,6 +36,8 @@ from datetime import datetime, timedelta, timezone
 from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.server.user_managers import User, UserManager, UserRole
+from oven_types import Types
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -88,6 +91,7 @@ class Oven:
         self.options = options
         self.is_held = False
         self.variables = {}
+        self.types = Types(self) if options.types else None
 
     async def run(self):
         if self.options.user_certificate:
@@ -152,6 +156,11 @@ class Oven:
             await add("Late", 1, ua.VariantType.Int32)
         for number in range(self.options.many):
             await add(f"T{number}", 0.0, ua.VariantType.Double)
+        if self.types:
+            await self.types.furnish()
+
+    def tell(self, tag, value, at=None):
+        record(tag=tag, value=value, at=micros(at or now()))
 
     async def add(self, name, value, kind, at=None):
         node = ua.NodeId(name, self.namespace)
@@ -162,7 +171,7 @@ class Oven:
         at = at or now()
         stamped = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=at, ServerTimestamp=now())
         # First the record: whoever is killed in between must not have published what is not on it.
-        record(tag=name.lower(), value=value, at=micros(at))
+        self.tell(name.lower(), value, at)
         await self.server.write_attribute_value(variable.nodeid, stamped)
 
     async def change(self):
@@ -172,6 +181,8 @@ class Oven:
             count += 1
             await self.set(self.variables["Count"], "Count", count, ua.VariantType.UInt32)
             await self.set(self.variables["Temp"], "Temp", 20 + count / 8, ua.VariantType.Double)
+            if self.types:
+                await self.types.step(count)
             if self.options.many and count % 5 == 0:
                 for number in range(self.options.many):
                     await self.set(self.variables[f"T{number}"], f"T{number}", float(count), ua.VariantType.Double)
@@ -192,6 +203,8 @@ class Oven:
                     await subscription.stop()
             elif command == "add":
                 await self.add("Late", 2, ua.VariantType.Int32)
+            elif command == "judge":
+                await self.types.judge()
             record(done=command)
 
 
@@ -203,6 +216,7 @@ def main():
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--period", type=float, default=0.02)
     parser.add_argument("--without-late", action="store_true")
+    parser.add_argument("--types", action="store_true")
     parser.add_argument("--secure", action="store_true")
     parser.add_argument("--expired", action="store_true")
     parser.add_argument("--certificates")

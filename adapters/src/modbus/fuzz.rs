@@ -8,26 +8,7 @@ use super::encoding::{Encoding, Layout, Number, Order};
 use super::framing::passes;
 use super::tag::{Scaling, Tag};
 use super::{Address, Names, Places};
-
-/// Bytes, one after the other; zeros once they are used up.
-struct Feed<'a>(&'a [u8]);
-
-impl Feed<'_> {
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *first
-    }
-
-    fn float(&mut self) -> f64 {
-        f64::from_be_bytes(std::array::from_fn(|_| self.byte()))
-    }
-
-    /// What is left, as registers.
-    fn words(&self) -> Vec<u16> {
-        self.0.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
-    }
-}
+use crate::feed::Feed;
 
 /// A tag of any type, scaled and doubted in any way, decoded from any registers at any offset.
 ///
@@ -132,23 +113,7 @@ pub fn texts(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    /// Feeds `target` with its corpus.
-    fn replay(name: &str, target: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-        let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let mut fed = 0;
-        for file in files {
-            let path = file.expect("the folder can be read").path();
-            let bytes = fs::read(&path).expect("the file can be read");
-            let held = std::panic::catch_unwind(|| target(&bytes));
-            assert!(held.is_ok(), "{} broke it", path.display());
-            fed += 1;
-        }
-        assert!(fed >= 10, "only {fed} files in {}", folder.display());
-    }
+    use crate::feed::replay;
 
     #[test]
     fn everything_that_fuzzing_found_interesting_still_holds() {

@@ -1,16 +1,18 @@
 //! What the gateway knows of a server's tags, over all its sessions, and the way onwards for what it learns.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use opcua::types::{DataValue, StatusCode};
+use opcua::types::StatusCode;
 use penstock_events::{Cause, Observation, Reading, Sample, Timestamp};
 use tokio::sync::mpsc;
 
 use super::dating::{Dating, batches};
-use super::decode::{self, decode};
+use super::decode::{self, Received};
 use super::failure::Failure;
 use super::ledger::{Ledger, Standing};
 use super::server::Server;
+use super::structure::Fault;
 use crate::Clock;
 
 /// Nobody receives observations any more.
@@ -27,6 +29,8 @@ pub(super) struct Account {
     /// The last sample of each tag from the server.
     known: Vec<Option<Sample>>,
     bad: Vec<bool>,
+    /// Tags whose values cannot be read, and why.
+    faults: HashMap<usize, Fault>,
 }
 
 /// Readings in the making, to be told together.
@@ -53,27 +57,55 @@ impl Account {
             dating: Dating::new(tags),
             known: vec![None; tags],
             bad: vec![false; tags],
+            faults: HashMap::new(),
         }
     }
 
-    /// Takes a value of the tag at `index`.
-    pub(super) fn value(&mut self, index: usize, value: &DataValue, news: &mut News) {
-        let decoded = decode(value, self.server.tags[index].element);
+    /// Takes a value for the tags that share it.
+    pub(super) fn value(&mut self, tags: &[usize], received: &Received<'_>, news: &mut News) {
         news.values += 1;
-        news.overflows += u64::from(decoded.overflowed);
-        self.sample(index, decoded.sample, decoded.time, news);
+        news.overflows += u64::from(received.overflowed());
+        for &index in tags {
+            let sample = self.part(index, received);
+            self.sample(index, sample, received.time(), news);
+        }
     }
 
     /// Takes a value that was read at `slot`: it has its own time if it is of the time since the poll before.
-    pub(super) fn polled(&mut self, index: usize, value: &DataValue, slot: Timestamp, news: &mut News) {
-        let decoded = decode(value, self.server.tags[index].element);
+    pub(super) fn polled(
+        &mut self,
+        tags: &[usize],
+        received: &Received<'_>,
+        slot: Timestamp,
+        news: &mut News,
+    ) {
         let observed = self.clock.now();
         let is_fresh = |time: &Timestamp| {
             *time <= observed && slot.checked_since(*time).is_none_or(|age| age < self.server.poll)
         };
-        let time = decoded.time.filter(is_fresh).unwrap_or(slot);
+        let time = received.time().filter(is_fresh).unwrap_or(slot);
         news.values += 1;
-        self.sample(index, decoded.sample, Some(time), news);
+        for &index in tags {
+            let sample = self.part(index, received);
+            self.sample(index, sample, Some(time), news);
+        }
+    }
+
+    /// The part of a value that the tag at `index` is. Why it has none is logged once, if somebody must mend it.
+    fn part(&mut self, index: usize, received: &Received<'_>) -> Sample {
+        let tag = &self.server.tags[index];
+        let (sample, fault) = received.sample(&tag.part);
+        let known = match fault.filter(Fault::is_lasting) {
+            Some(fault) => {
+                let known = self.faults.insert(index, fault.clone());
+                (known.as_ref() != Some(&fault)).then(|| Some(fault.to_string()))
+            }
+            None => self.faults.remove(&index).map(|_mended| None),
+        };
+        if let Some(reason) = known {
+            self.ledger.unreadable(tag.path.as_str(), reason.as_deref());
+        }
+        sample
     }
 
     fn sample(&mut self, index: usize, sample: Sample, time: Option<Timestamp>, news: &mut News) {

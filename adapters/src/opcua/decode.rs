@@ -2,37 +2,72 @@
 
 use std::sync::Arc;
 
-use opcua::types::{DataValue, DateTime, StatusCode, Variant};
+use opcua::types::{DataValue, DateTime, StatusCode, Variant, XmlElement};
 use penstock_events::{Cause, Sample, Timestamp, Value};
+
+use super::part::{Part, Step};
+use super::structure::{Fault, Node, pick, place};
 
 /// The bits of a status code that are the code; the others say how it came about (OPC 10000-4, section 7.39.1).
 const CODE: u32 = 0xFFFF_0000;
 
-/// A decoded value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Decoded {
-    /// The value with its quality.
-    pub(super) sample: Sample,
-    /// The source's time of it, else the server's, where there is one.
-    pub(super) time: Option<Timestamp>,
-    /// Whether the server gave up values before it, for want of room in the item's queue.
-    pub(super) overflowed: bool,
+/// A value that a server sent.
+pub(super) struct Received<'v> {
+    /// As it came.
+    pub(super) value: &'v DataValue,
+    /// What it is made of, if a tag is a field of it.
+    pub(super) unfolded: Option<Node>,
 }
 
-/// Decodes a value, or one element of an array.
-pub(super) fn decode(value: &DataValue, element: Option<u32>) -> Decoded {
-    let status = value.status.unwrap_or(StatusCode::Good);
-    let sample = if status.is_bad() {
-        Sample::Bad(cause(status))
-    } else {
-        match decoded(value.value.as_ref(), element) {
-            Ok(value) if status.is_uncertain() => Sample::Uncertain(value, cause(status)),
-            Ok(value) => Sample::Good(value),
-            Err(cause) => Sample::Bad(cause),
+impl Received<'_> {
+    /// A part of it with its quality, and why there is none.
+    pub(super) fn sample(&self, part: &Part) -> (Sample, Option<Fault>) {
+        let status = self.status();
+        if status.is_bad() {
+            return (Sample::Bad(cause(status)), None);
         }
-    };
-    let time = [value.source_timestamp, value.server_timestamp].into_iter().flatten().find_map(timestamp);
-    Decoded { sample, time, overflowed: status.overflow() }
+        match self.part(part).and_then(scalar) {
+            Ok(value) if status.is_uncertain() => (Sample::Uncertain(value, cause(status)), None),
+            Ok(value) => (Sample::Good(value), None),
+            Err(fault) => (Sample::Bad(fault.cause()), Some(fault)),
+        }
+    }
+
+    /// The source's time of it, else the server's, where there is one. Their picoseconds are finer than an event.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        let DataValue { source_timestamp, server_timestamp, .. } = self.value;
+        [source_timestamp, server_timestamp].into_iter().flatten().find_map(|time| timestamp(*time))
+    }
+
+    /// Whether the server gave up values before it, for want of room in the item's queue.
+    pub(super) fn overflowed(&self) -> bool {
+        self.status().overflow()
+    }
+
+    fn status(&self) -> StatusCode {
+        self.value.status.unwrap_or(StatusCode::Good)
+    }
+
+    fn part(&self, part: &Part) -> Result<&Variant, Fault> {
+        if let Some(node) = self.unfolded.as_ref().filter(|_| part.is_in_structure()) {
+            return pick(node, part.steps());
+        }
+        let mut value = self.value.value.as_ref().unwrap_or(&Variant::Empty);
+        if let Variant::Variant(inner) = value {
+            value = inner;
+        }
+        for step in part.steps() {
+            value = match (value, step) {
+                (_, Step::Field(_)) => return Err(Fault::NotAStructure),
+                (Variant::Array(array), Step::Element(indexes)) => {
+                    let place = place(indexes, array.dimensions.as_deref());
+                    place.and_then(|place| array.values.get(place)).ok_or(Fault::NoElement)?
+                }
+                (_, Step::Element(_)) => return Err(Fault::NoElement),
+            };
+        }
+        Ok(value)
+    }
 }
 
 /// The cause that a status code is.
@@ -45,21 +80,8 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
     (!time.is_null()).then(|| Timestamp::from_micros(time.as_chrono().timestamp_micros()))
 }
 
-fn decoded(value: Option<&Variant>, element: Option<u32>) -> Result<Value, Cause> {
-    let value = value.ok_or_else(|| cause(StatusCode::BadNoData))?;
-    match (value, element) {
-        (Variant::Variant(inner), _) => scalar(inner),
-        (Variant::Array(array), Some(element)) => {
-            let element = usize::try_from(element).unwrap_or(usize::MAX);
-            array.values.get(element).map_or_else(|| Err(cause(StatusCode::BadIndexRangeNoData)), scalar)
-        }
-        (value, None) => scalar(value),
-        (_, Some(_)) => Err(cause(StatusCode::BadIndexRangeNoData)),
-    }
-}
-
 /// Each of the built-in types (OPC 10000-6, section 5.1.2) that is one value.
-fn scalar(value: &Variant) -> Result<Value, Cause> {
+fn scalar(value: &Variant) -> Result<Value, Fault> {
     Ok(match value {
         Variant::Boolean(value) => Value::Bool(*value),
         Variant::SByte(value) => Value::Int((*value).into()),
@@ -75,52 +97,64 @@ fn scalar(value: &Variant) -> Result<Value, Cause> {
         Variant::StatusCode(value) => Value::UInt(value.bits().into()),
         Variant::DateTime(value) => text(timestamp(**value).ok_or_else(no_data)?.to_string()),
         Variant::String(value) => text_or_null(value.value().as_ref())?,
+        Variant::XmlElement(value) if *value == XmlElement::null() => return Err(no_data()),
         Variant::XmlElement(value) => text(value.to_string()),
         Variant::LocalizedText(value) => text_or_null(value.text.value().as_ref())?,
         Variant::Guid(value) => text(value.to_string()),
         Variant::ByteString(value) if value.is_null() => return Err(no_data()),
         Variant::ByteString(value) => text(value.as_base64()),
+        Variant::QualifiedName(value) if value.name.is_null() => return Err(no_data()),
         Variant::QualifiedName(value) => text(value.to_string()),
         Variant::NodeId(value) => text(value.to_string()),
-        Variant::ExpandedNodeId(value) => text(value.to_string()),
+        // The index of the server itself is left out (OPC 10000-6, section 5.3.1.11).
+        Variant::ExpandedNodeId(value) => {
+            let shown = value.to_string();
+            text(shown.strip_prefix("svr=0;").unwrap_or(&shown).to_owned())
+        }
         Variant::Empty => return Err(no_data()),
-        Variant::Array(_)
-        | Variant::Variant(_)
-        | Variant::ExtensionObject(_)
-        | Variant::DataValue(_)
-        | Variant::DiagnosticInfo(_) => return Err(cause(StatusCode::BadTypeMismatch)),
+        Variant::Array(_) => return Err(Fault::WholeArray),
+        Variant::ExtensionObject(object) if object.is_null() => return Err(no_data()),
+        Variant::ExtensionObject(_) => return Err(Fault::WholeStructure),
+        Variant::Variant(_) | Variant::DataValue(_) | Variant::DiagnosticInfo(_) => {
+            return Err(Fault::Plain(cause(StatusCode::BadTypeMismatch)));
+        }
     })
 }
 
-fn finite(number: f64) -> Result<Value, Cause> {
-    if number.is_finite() { Ok(Value::Float(number)) } else { Err(Cause::NotFinite) }
+fn finite(number: f64) -> Result<Value, Fault> {
+    if number.is_finite() { Ok(Value::Float(number)) } else { Err(Fault::Plain(Cause::NotFinite)) }
 }
 
 fn text(text: String) -> Value {
     Value::Text(Arc::from(text))
 }
 
-fn text_or_null(value: Option<&String>) -> Result<Value, Cause> {
+fn text_or_null(value: Option<&String>) -> Result<Value, Fault> {
     value.map(|value| Value::Text(Arc::from(value.as_str()))).ok_or_else(no_data)
 }
 
-fn no_data() -> Cause {
-    cause(StatusCode::BadNoData)
+fn no_data() -> Fault {
+    Fault::Plain(cause(StatusCode::BadNoData))
 }
 
 #[cfg(test)]
 mod tests {
     use opcua::types::{
-        ByteString, DataValue, DateTime, Guid, LocalizedText, NodeId, QualifiedName, StatusCode, UAString,
-        Variant,
+        ByteString, DataValue, DateTime, ExpandedNodeId, ExtensionObject, Guid, LocalizedText, NodeId,
+        QualifiedName, StatusCode, UAString, Variant, XmlElement,
     };
     use penstock_events::{Cause, Sample, Timestamp, Value};
 
-    use super::decode;
+    use super::super::part::Part;
+    use super::Received;
+
+    fn received(value: &DataValue) -> Received<'_> {
+        Received { value, unfolded: None }
+    }
 
     fn sample(value: impl Into<Variant>, status: StatusCode, element: Option<u32>) -> Sample {
         let value = DataValue { value: Some(value.into()), status: Some(status), ..DataValue::default() };
-        decode(&value, element).sample
+        received(&value).sample(&element.map_or_else(Part::default, Part::element)).0
     }
 
     fn good(value: impl Into<Variant>) -> Sample {
@@ -144,6 +178,9 @@ mod tests {
         assert_eq!(good(LocalizedText::new("en", "a")), text("a"));
         assert_eq!(good(QualifiedName::new(2, "a")), text("2:a"));
         assert_eq!(good(NodeId::new(2, "a")), text("ns=2;s=a"));
+        assert_eq!(good(ExpandedNodeId::new(NodeId::new(2, "a"))), text("ns=2;s=a"));
+        assert_eq!(good(ExpandedNodeId::from((NodeId::new(0, 7), "urn:a"))), text("nsu=urn:a;i=7"));
+        assert_eq!(good(XmlElement::from("<a/>")), text("<a/>"));
         assert_eq!(good(ByteString::from(vec![1, 2, 3])), text("AQID"));
         assert_eq!(good(StatusCode::BadNodeIdUnknown), Sample::Good(Value::UInt(0x8034_0000)));
         assert_eq!(good(DateTime::ymd(2026, 1, 1)), text("2026-01-01T00:00:00.000000Z"));
@@ -155,10 +192,18 @@ mod tests {
     fn what_is_no_value_is_bad() {
         let bad = |code| Sample::Bad(Cause::OpcUaStatus(code));
         assert_eq!(good(Variant::Empty), bad(0x809B_0000));
-        assert_eq!(good(UAString::null()), bad(0x809B_0000));
+        for null in [
+            UAString::null().into(),
+            Variant::XmlElement(XmlElement::null()),
+            QualifiedName::null().into(),
+            ByteString::null().into(),
+            ExtensionObject::null().into(),
+        ] {
+            assert_eq!(good(null), bad(0x809B_0000));
+        }
         assert_eq!(good(vec![1_i32, 2]), bad(0x8074_0000));
         assert_eq!(good(f64::NAN), Sample::Bad(Cause::NotFinite));
-        assert_eq!(decode(&DataValue::default(), None).sample, bad(0x809B_0000));
+        assert_eq!(received(&DataValue::default()).sample(&Part::default()).0, bad(0x809B_0000));
     }
 
     #[test]
@@ -183,7 +228,7 @@ mod tests {
         let (source, server) = (DateTime::ymd(2026, 1, 1), DateTime::ymd(2026, 1, 2));
         let time = |source_timestamp, server_timestamp| {
             let value = DataValue { source_timestamp, server_timestamp, ..DataValue::new_now(1_i32) };
-            decode(&value, None).time.map(Timestamp::as_micros)
+            received(&value).time().map(Timestamp::as_micros)
         };
         let micros = |time: DateTime| Some(time.as_chrono().timestamp_micros());
         assert_eq!(time(Some(source), Some(server)), micros(source));

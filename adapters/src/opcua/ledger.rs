@@ -160,6 +160,14 @@ impl Ledger {
         }
     }
 
+    /// What the server sends for a tag cannot be read, or can be again.
+    pub(super) fn unreadable(&self, tag: &str, reason: Option<&str>) {
+        match reason {
+            Some(reason) => warn!(source = %self.source, tag, reason, "a tag has no value"),
+            None => info!(source = %self.source, tag, "the tag has a value"),
+        }
+    }
+
     /// The server refuses a tag, or takes it after all.
     pub(super) fn refused(&self, tag: &str, reason: Option<&str>) {
         match reason {

@@ -10,7 +10,7 @@ use opcua::types::{Identifier, NodeId};
 ///
 /// A namespace by URI is looked up in each session, since servers number namespaces as they like
 /// and anew at every start.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct NodeAddress {
     namespace: Namespace,
     identifier: Identifier,

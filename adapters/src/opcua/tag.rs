@@ -5,6 +5,7 @@ use std::time::Duration;
 use penstock_events::{TagId, TagPath};
 
 use super::node::NodeAddress;
+use super::part::Part;
 
 /// One value that is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,8 @@ pub struct Tag {
     pub path: TagPath,
     /// The variable.
     pub node: NodeAddress,
-    /// Which element of an array it is, counted from 0; the value itself unless given.
-    pub element: Option<u32>,
+    /// Which part of its value it is.
+    pub part: Part,
     /// How its values are obtained.
     pub acquisition: Acquisition,
 }

@@ -2,6 +2,7 @@
 //! when it says nothing.
 
 mod items;
+mod learning;
 mod messages;
 mod polling;
 
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use super::account::{Account, Unheard};
 use super::failure::Failure;
 use super::request::MOST_OPERATIONS;
+use super::sharing::Sharing;
+use super::structure::Types;
 use items::Item;
 use messages::{Letter, Shard};
 use polling::Grid;
@@ -77,6 +80,10 @@ pub(super) struct Visit<'a> {
     dropped: Arc<AtomicU64>,
     namespaces: Vec<String>,
     nodes: Vec<Option<NodeId>>,
+    /// Which tags are parts of one value. What is said of a value is kept with the first of them.
+    sharing: Sharing,
+    /// What the server told of its data types.
+    types: Types,
     items: Vec<Item>,
     shards: Vec<Shard>,
     grid: Grid,
@@ -96,7 +103,8 @@ impl<'a> Visit<'a> {
     ) -> Self {
         let (post, letters) = mpsc::channel(INBOX);
         let tags = account.server.tags.len();
-        let grid = Grid::new(&account.server, account.clock.now());
+        let sharing = Sharing::of(&account.server.tags);
+        let grid = Grid::new(&account.server, &sharing, account.clock.now());
         Self {
             account,
             session,
@@ -106,6 +114,8 @@ impl<'a> Visit<'a> {
             dropped: Arc::default(),
             namespaces: Vec::new(),
             nodes: vec![None; tags],
+            sharing,
+            types: Types::default(),
             items: vec![Item::Absent; tags],
             shards: Vec::new(),
             grid,

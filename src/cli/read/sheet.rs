@@ -55,8 +55,9 @@ impl Sheet {
         let of_devices = of_devices
             .map(|tag| Row::new(plan, tag.id(), tag.at().to_string(), Some(tag.encoding().to_string())));
         let of_servers = servers.iter().flat_map(|server| &server.tags).map(|tag| {
-            let element = tag.element.map_or_else(String::new, |element| format!("[{element}]"));
-            Row::new(plan, tag.id, format!("{}{element}", tag.node), None)
+            let part = tag.part.to_string();
+            let gap = if part.is_empty() || part.starts_with('[') { "" } else { " " };
+            Row::new(plan, tag.id, format!("{}{gap}{part}", tag.node), None)
         });
         let is_shown = |column: &(&str, Align)| {
             (*column != TIME || !servers.is_empty()) && (*column != TYPE || !lines.is_empty())

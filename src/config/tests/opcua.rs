@@ -17,6 +17,7 @@ security = "Basic256Sha256/Sign"
 tags = [
   { name = "temp", node = "nsu=urn:plant;s=Temp", queue = 5, server_deadband = { absolute = 0.5 } },
   { name = "zone", node = "ns=2;i=7", element = 3, mode = "read" },
+  { name = "rate", node = "ns=2;i=7", element = 3, field = "Burners[0].Rate" },
 ]
 
 [[asset]]
@@ -52,7 +53,11 @@ fn a_tag_takes_from_its_server_what_it_does_not_say_itself() {
         deadband: Deadband::Absolute(0.5),
     };
     assert_eq!(server.tags[0].acquisition, Acquisition::Subscribe(sampling));
-    assert_eq!((server.tags[1].acquisition, server.tags[1].element), (Acquisition::Read, Some(3)));
+    assert_eq!(
+        (server.tags[1].acquisition, server.tags[1].part.to_string()),
+        (Acquisition::Read, "[3]".to_owned())
+    );
+    assert_eq!(server.tags[2].part.to_string(), "[3].Burners[0].Rate");
 }
 
 #[test]
@@ -61,8 +66,8 @@ fn a_list_means_the_same_as_tags_in_the_toml() {
     let start = SERVER.find("tags = [").unwrap();
     let end = SERVER.find("]\n\n[[asset]]").unwrap() + 2;
     let text = format!("{}tags_file = \"oven.csv\"\n{}", &SERVER[..start], &SERVER[end..]);
-    let list = "name,node,element,mode,queue,server_deadband\n\
-                temp,nsu=urn:plant;s=Temp,,,5,0.5\nzone,ns=2;i=7,3,read,,\n";
+    let list = "name,node,element,field,mode,queue,server_deadband\n\
+                temp,nsu=urn:plant;s=Temp,,,,5,0.5\nzone,ns=2;i=7,3,,read,,\nrate,ns=2;i=7,3,Burners[0].Rate,,,\n";
     let from_list =
         Plant::with(text).and("oven.csv", list).load().unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(from_list.opcua, from_toml.opcua);
@@ -107,7 +112,17 @@ fn mistakes_are_told_where_they_stand() {
             "mode = \"reed\"",
             "opcua[0].tags[1].mode: `mode` is not one of the allowed words; did you mean \"read\"?",
         ),
-        ("element = 3", "element = -3", "opcua[0].tags[1].element: `element` is out of range"),
+        ("element = 3, mode", "element = -3, mode", "opcua[0].tags[1].element: `element` is out of range"),
+        (
+            "Burners[0].Rate",
+            "Burners[0]Rate",
+            "opcua[0].tags[2].field: `field` is not allowed: \"Burners[0]Rate\" is no path of fields such as",
+        ),
+        (
+            "Burners[0].Rate",
+            "[0].Rate",
+            "opcua[0].tags[2].field: \"[0].Rate\" begins with an element, which is given already",
+        ),
         ("queue = 5", "queue = 0", "opcua[0].tags[0].queue: `queue` is less than 1"),
         (
             "oven.*",

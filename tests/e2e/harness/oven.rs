@@ -102,12 +102,17 @@ impl Oven {
         });
     }
 
-    /// What it recorded of `tag`.
+    /// What it recorded of `tag`, in numbers.
     pub(crate) fn record(&self, tag: &str) -> Vec<Recorded> {
+        let facts = self.facts(tag).into_iter();
+        facts.filter_map(|fact| Some((fact["at"].as_i64()?, fact["value"].as_f64()?))).collect()
+    }
+
+    /// What it recorded of `tag`, as it did.
+    pub(crate) fn facts(&self, tag: &str) -> Vec<Value> {
         let lines = self.process.stdout(0);
         let facts = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let of_tag = facts.filter(|fact| fact["tag"] == tag);
-        of_tag.filter_map(|fact| Some((fact["at"].as_i64()?, fact["value"].as_f64()?))).collect()
+        facts.filter(|fact| fact["tag"] == tag).collect()
     }
 
     /// The record of its counter, in whole numbers.
@@ -173,6 +178,30 @@ tags = [
 [[asset]]
 path = "heat-treatment/oven"
 produced = {{ good = {{ tag = "oven.count", highest = 4294967295 }} }}
+telemetry = [{{ tag = "oven.*" }}]
+"#
+    )
+}
+
+/// The server at `address` with these tags, a table of each, and all of them as telemetry.
+pub(crate) fn toml_of(address: SocketAddr, tags: &[String]) -> String {
+    let tags = tags.join(",\n  ");
+    format!(
+        r#"
+[[opcua]]
+name = "oven"
+endpoint = "opc.tcp://{address}/oven"
+security = "None"
+publish = "50ms"
+sample = "0s"
+queue = 1000
+poll = "100ms"
+tags = [
+  {tags}
+]
+
+[[asset]]
+path = "heat-treatment/oven"
 telemetry = [{{ tag = "oven.*" }}]
 "#
     )

@@ -12,6 +12,7 @@ use super::{Ended, MOST_NOTIFICATIONS, Visit};
 use crate::opcua::account::News;
 use crate::opcua::failure::{Failure, is_of_connection};
 use crate::opcua::silence;
+use crate::opcua::structure::Types;
 use crate::opcua::{decode, request};
 
 /// The first and the longest rest before items that were refused are tried again.
@@ -40,10 +41,11 @@ impl Visit<'_> {
     pub(super) async fn set_up(&mut self) -> Result<(), Ended> {
         self.read_namespaces().await?;
         self.read_limits().await;
+        let learnt = self.learn_all().await;
+        learnt.map_err(|status| Failure::Request { request: "reading data types", status })?;
         let server = Arc::clone(&self.account.server);
-        let monitored = (0..server.tags.len())
-            .filter(|index| request::sampling(&server.tags[*index].acquisition).is_some());
-        let monitored: Vec<usize> = monitored.collect();
+        let is_monitored = |index: &usize| request::sampling(&server.tags[*index].acquisition).is_some();
+        let monitored: Vec<usize> = self.sharing.firsts().filter(is_monitored).collect();
         for (shard, tags) in monitored.chunks(server.subscription_size).enumerate() {
             self.subscribe(shard).await?;
             self.create_items(shard, tags).await?;
@@ -55,10 +57,15 @@ impl Visit<'_> {
         let values = self.values(&[VariableId::Server_NamespaceArray.into()]).await;
         let values =
             values.map_err(|status| Failure::Request { request: "reading the namespaces", status })?;
-        self.namespaces = match values.into_iter().next().flatten() {
+        let namespaces = match values.into_iter().next().flatten() {
             Some(Variant::Array(array)) => array.values.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
+        if namespaces != self.namespaces {
+            // The ids of types are other ones, too.
+            self.types = Types::default();
+        }
+        self.namespaces = namespaces;
         for (node, tag) in self.nodes.iter_mut().zip(&self.account.server.tags) {
             *node = tag.node.resolve(&self.namespaces);
         }
@@ -168,12 +175,14 @@ impl Visit<'_> {
 
     fn accept(&mut self, shard: usize, index: usize, id: u32) {
         if let Item::Refused { .. } = self.items[index] {
-            self.account.ledger.refused(self.account.server.tags[index].path.as_str(), None);
+            for tag in self.sharing.with(index) {
+                self.account.ledger.refused(self.account.server.tags[*tag].path.as_str(), None);
+            }
         }
         self.items[index] = Item::Live { shard, id };
     }
 
-    /// The tag is bad, which is said once for each reason, and tried again.
+    /// Those who share the item are bad, which is said once for each reason, and tried again.
     fn refuse(&mut self, shard: usize, index: usize, status: StatusCode, news: &mut News) {
         let refused = Item::Refused { shard, status };
         if self.items[index] != refused {
@@ -181,8 +190,10 @@ impl Visit<'_> {
                 Some(_) => format!("{status} ({})", decode::cause(status)),
                 None => format!("the server has no namespace of {}", self.account.server.tags[index].node),
             };
-            self.account.ledger.refused(self.account.server.tags[index].path.as_str(), Some(&reason));
-            self.account.refused(index, status, news);
+            for &tag in self.sharing.with(index) {
+                self.account.ledger.refused(self.account.server.tags[tag].path.as_str(), Some(&reason));
+                self.account.refused(tag, status, news);
+            }
         }
         self.items[index] = refused;
         self.retry_later();

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
-use opcua::types::{DataChangeNotification, NotificationMessage, StatusChangeNotification, StatusCode};
+use opcua::types::{
+    DataChangeNotification, DataValue, NotificationMessage, StatusChangeNotification, StatusCode,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -78,7 +80,7 @@ impl Visit<'_> {
         if let Some(gap) = gap {
             self.fetch(index, gap, &mut news).await?;
         }
-        self.read(message, &mut news)?;
+        self.read(message, &mut news).await?;
         if std::mem::take(&mut self.shards[index].confirms) {
             self.confirm(index, &mut news);
         }
@@ -93,7 +95,7 @@ impl Visit<'_> {
         for number in gap.numbers() {
             let Ok(message) = self.session.republish(id, number).await else { continue };
             missing = missing.saturating_sub(1);
-            self.read(message, news)?;
+            self.read(message, news).await?;
         }
         if missing > 0 {
             self.account.ledger.missing(missing);
@@ -101,37 +103,43 @@ impl Visit<'_> {
         Ok(())
     }
 
-    fn read(&mut self, message: NotificationMessage, news: &mut News) -> Result<(), Failure> {
+    async fn read(&mut self, message: NotificationMessage, news: &mut News) -> Result<(), Ended> {
         for part in message.notification_data.into_iter().flatten() {
             if let Some(changes) = part.inner_as::<DataChangeNotification>() {
                 for change in changes.monitored_items.iter().flatten() {
-                    self.changed(change.client_handle, &change.value, news);
+                    self.changed(change.client_handle, &change.value, news).await?;
                 }
             } else if let Some(change) = part.inner_as::<StatusChangeNotification>()
                 && change.status.is_bad()
             {
-                return Err(Failure::SubscriptionLost(change.status));
+                return Err(Failure::SubscriptionLost(change.status).into());
             }
         }
         Ok(())
     }
 
     /// Handles are indexes of tags, counted from 1.
-    fn changed(&mut self, handle: u32, value: &opcua::types::DataValue, news: &mut News) {
+    async fn changed(&mut self, handle: u32, value: &DataValue, news: &mut News) -> Result<(), Ended> {
         let index = usize::try_from(handle).unwrap_or(0).wrapping_sub(1);
         if index >= self.items.len() {
-            return;
+            return Ok(());
         }
-        self.account.value(index, value, news);
+        let received = self.received(index, value).await;
+        let received =
+            received.map_err(|status| Failure::Request { request: "reading data types", status })?;
+        self.account.value(self.sharing.with(index), &received, news);
         if value.status == Some(StatusCode::BadNodeIdUnknown) {
             self.node_vanished(index);
         }
+        Ok(())
     }
 
     fn confirm(&mut self, shard: usize, news: &mut News) {
         for index in 0..self.items.len() {
             if self.items[index].is_live_in(shard) {
-                self.account.confirmed(index, news);
+                for tag in self.sharing.with(index) {
+                    self.account.confirmed(*tag, news);
+                }
             }
         }
     }

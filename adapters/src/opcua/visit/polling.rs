@@ -11,6 +11,7 @@ use crate::opcua::account::News;
 use crate::opcua::failure::{self, Failure};
 use crate::opcua::request;
 use crate::opcua::server::Server;
+use crate::opcua::sharing::Sharing;
 use crate::schedule::{Due, Schedule};
 
 /// The tags that are read cyclically, and when. A slot that passes while another is read is skipped and counted.
@@ -21,9 +22,9 @@ pub(super) struct Grid {
 
 impl Grid {
     /// The grid of a server's tags, from the next slot on.
-    pub(super) fn new(server: &Server, now: Timestamp) -> Self {
+    pub(super) fn new(server: &Server, sharing: &Sharing, now: Timestamp) -> Self {
         let is_read = |index: &usize| request::sampling(&server.tags[*index].acquisition).is_none();
-        let tags = (0..server.tags.len()).filter(is_read).collect();
+        let tags = sharing.firsts().filter(is_read).collect();
         Self { tags, schedule: Schedule::new(server.poll, now) }
     }
 
@@ -91,7 +92,9 @@ impl Visit<'_> {
                     requests.push(request::value_of(node));
                 }
                 None => {
-                    self.account.refused(index, StatusCode::BadNodeIdUnknown, news);
+                    for tag in self.sharing.with(index) {
+                        self.account.refused(*tag, StatusCode::BadNodeIdUnknown, news);
+                    }
                     self.retry_later();
                 }
             }
@@ -106,7 +109,8 @@ impl Visit<'_> {
             return Err(StatusCode::BadUnknownResponse);
         }
         for (index, value) in asked.into_iter().zip(&values) {
-            self.account.polled(index, value, slot, news);
+            let received = self.received(index, value).await?;
+            self.account.polled(self.sharing.with(index), &received, slot, news);
         }
         Ok(())
     }
