@@ -11,7 +11,7 @@ use crate::cli::selecting::lanes;
 use crate::cli::{Configured, print};
 use crate::desk::{Request, VerifyRecord};
 use crate::exit::Exit;
-use crate::terminal::{Align, Bar, Mark, Style, Table, grouped, many, printable, size};
+use crate::terminal::{Align, Bar, Mark, Style, Table, counted, grouped, many, printable, size};
 
 /// Read all of the buffer and tell what is damaged, by generation
 ///
@@ -69,6 +69,8 @@ struct Sum {
     generations: u64,
     events: u64,
     files: u64,
+    /// Places that damage took before: that was announced.
+    lost: u64,
     is_damaged: bool,
 }
 
@@ -88,11 +90,17 @@ impl Page {
         self.sum.events += events;
         self.sum.is_damaged |= !verified.is_sound();
         let place = |place: Option<Sequence>| place.map_or_else(|| "-".to_owned(), |place| grouped(place.0));
-        let (state, mark) = if verified.is_sound() { ("whole", Mark::None) } else { ("DAMAGED", Mark::Bad) };
+        let holes = &generation.holes;
+        let (state, mark) = match (verified.is_sound(), holes.is_empty()) {
+            (true, true) => ("whole".to_owned(), Mark::None),
+            (true, false) => (format!("whole but {}", counted(holes.len(), "hole")), Mark::None),
+            (false, _) => ("DAMAGED".to_owned(), Mark::Bad),
+        };
+        self.sum.lost += holes.iter().map(|hole| hole.last.0 - hole.first.0 + 1).sum::<u64>();
         let row = [
             generation.lane.to_string(),
             generation.number.to_string(),
-            state.to_owned(),
+            state,
             grouped(*events),
             place(generation.places.map(|places| places.first)),
             place(generation.places.map(|places| places.last)),
@@ -122,7 +130,7 @@ impl Page {
     }
 
     fn end(&mut self, letters: u64, damaged: u64) -> io::Result<()> {
-        let Sum { generations, events, files, is_damaged } = self.sum;
+        let Sum { generations, events, files, lost, is_damaged } = self.sum;
         let read = format!(
             "{} in {}, {} and {} were read",
             many(events, "event"),
@@ -130,8 +138,14 @@ impl Page {
             many(files, "small file"),
             many(letters, "dead letter")
         );
+        let good = |text: &str| Style::of(&io::stdout()).good(text);
         let verdict = match (is_damaged, damaged) {
-            (false, 0) => format!("{}: {read}", Style::of(&io::stdout()).good("all is whole")),
+            (false, 0) if lost == 0 => format!("{}: {read}", good("all is whole")),
+            (false, 0) => format!(
+                "{}: {read}; {} went to damage before, which was announced",
+                good("all that is there is whole"),
+                many(lost, "place")
+            ),
             (_, 0) => read,
             (_, damaged) => format!("{read}; {} set aside as .damaged", many(damaged, "dead letter")),
         };
