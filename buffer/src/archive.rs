@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use memchr::memmem;
-use penstock_events::Sequence;
+use penstock_events::{Event, EventType, Sequence};
 
 use crate::block::{self, Header, MAX_STORED_BYTES};
 use crate::generation::{Fault, Stored};
@@ -131,6 +131,22 @@ impl Archive {
     pub(crate) fn stored_block_from(&self, place: Sequence) -> Result<Option<Stored>, Fault> {
         let at = self.blocks.partition_point(|entry| entry.first < place);
         self.blocks.get(at).map(|entry| self.read(entry)).transpose()
+    }
+
+    /// The events at `places`, of those blocks that hold one of these types, in order, as far as they can be read.
+    pub(crate) fn events_beside(
+        &self,
+        kinds: &[EventType],
+        places: SequenceRange,
+    ) -> impl Iterator<Item = Event> {
+        let is_in = move |entry: &&Entry| places.first <= entry.first && entry.last <= places.last;
+        let blocks = self.blocks.iter().filter(is_in).filter_map(|entry| self.read(entry).ok());
+        let holds = |stored: &Stored| {
+            block::open(&stored.bytes)
+                .is_ok_and(|(header, _)| kinds.iter().any(|kind| header.tally.contains_key(kind)))
+        };
+        let unpacked = blocks.filter(holds).filter_map(|stored| block::unpack(&stored.bytes).ok());
+        unpacked.flat_map(|(_, events)| events)
     }
 
     fn read(&self, entry: &Entry) -> Result<Stored, Fault> {

@@ -142,9 +142,11 @@
 //!
 //! What it costs beyond the events that were hit:
 //!
-//! - The normalizer's state is that of the last commit whose piece is whole. Where the latest piece of a
-//!   counter was hit, its next event counts again from where the piece before it stood: `from` and `to` overlap with
-//!   what was delivered.
+//! - The normalizer's state is that of the last commit whose piece is whole, and what the last event of a counter or a machine
+//!   says beyond that. Where that event is lost too, `from` and `to` of the counter's next one begin before it: they tell
+//!   what was lost. That a source is down or an alert is active may be said twice.
+//! - That a piece is lost is noticed when one of the last 16,384 events says so, or when something else is damaged as well.
+//!   Else a counter's next event overlaps with what was delivered.
 //! - After a crash, and only then, damage in the last minute of a lane that nobody acknowledged looks like the torn tail
 //!   that a crash leaves, and is not announced.
 //! - Where the manifest is damaged as well, a loss that not every destination has passed is announced again if its gap was

@@ -10,6 +10,7 @@ mod alerts;
 mod counter;
 mod pattern;
 mod plan;
+mod recall;
 mod state;
 mod stored;
 mod tag;
@@ -17,6 +18,7 @@ mod telemetry;
 
 pub use pattern::Pattern;
 pub use plan::{AlertRule, CounterRule, Deadband, Plan, Rule, StateRule, TagPlan, TelemetryRule};
+pub use recall::recall;
 pub use stored::{RestoreError, StateChange};
 
 use std::ops::AddAssign;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use penstock_events::normalizer::{StateChange, recall};
 use penstock_events::{EventType, Lane, Sequence, Timestamp};
 
 use super::told::Told;
 use super::{fault_at, save_marks, set_aside};
-use crate::archive::{Bounds, Found};
+use crate::archive::{Archive, Bounds, Found};
 use crate::block::{InvalidBlock, Tally};
 use crate::directory::Directory;
 use crate::error::OpenError;
@@ -20,6 +21,9 @@ use crate::writer::{Begun, Start, add_generation};
 
 /// The end of what can be looked for: a place that is never used.
 const NO_END: Sequence = Sequence(u64::MAX - 1);
+
+/// How many of the last events are asked whether a piece of state is missing. All of them would make opening slow.
+const RECALLED_EVENTS: u64 = 16_384;
 
 /// What a lane is opened with.
 pub(super) struct Opening<'a> {
@@ -103,6 +107,11 @@ impl Opening<'_> {
         if let Some(missing) = self.missing(&found.extent) {
             return Ok(Active::Damaged { found, detail: format!("event {missing} cannot be read") });
         }
+        let lately =
+            SequenceRange { first: Sequence(self.floor.0.saturating_sub(RECALLED_EVENTS)), last: self.floor };
+        if self.lane == Lane::Business && !recalled(&found.archive, lately, &found.state).is_empty() {
+            return Ok(Active::Damaged { found, detail: "a piece of the state cannot be read".to_owned() });
+        }
         let detail = match opened(path, first) {
             Ok((database, extent, state)) => match self.missing(&extent) {
                 None => {
@@ -137,7 +146,7 @@ impl Opening<'_> {
             self.told.learn(&found.archive);
             self.told.settle(self.marks);
         }
-        let Found { first, mut extent, mut state, .. } = found;
+        let Found { archive, first, mut extent, mut state } = found;
         let is_empty = extent.last < first;
         let end = extent.last.max(self.end_of_use());
         if extent.last < end {
@@ -160,6 +169,9 @@ impl Opening<'_> {
             for (key, piece) in self.state_before()? {
                 state.entry(key).or_insert(piece);
             }
+            let order = last_order(&state);
+            let recalled = recalled(&archive, SequenceRange { first, last: extent.last }, &state);
+            state.extend(recalled.into_iter().map(|StateChange { key, value }| (key, (order, value))));
         }
         extent.last = end;
         if !is_empty {
@@ -236,6 +248,12 @@ fn opened(path: &Path, first: Sequence) -> Result<(Database, Extent, State), Fau
     let extent = database.extent(first)?;
     let state = database.state()?;
     Ok((database, extent, state))
+}
+
+/// What the events at `places` say of the state beyond the pieces that can be read.
+fn recalled(archive: &Archive, places: SequenceRange, state: &State) -> Vec<StateChange> {
+    let kinds = [EventType::ProductionCompleted, EventType::MachineStateChanged];
+    recall(archive.events_beside(&kinds, places), |key| state.get(key).map(|(_, value)| value.as_slice()))
 }
 
 fn last_order(state: &State) -> u64 {

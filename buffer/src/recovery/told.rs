@@ -4,9 +4,10 @@
 use penstock_events::{EventType, Fact, GapReason, GatewayId, Lane, Sequence, StreamId};
 
 use crate::archive::Archive;
-use crate::block;
 use crate::marks::Marks;
 use crate::per_lane::{PerLane, SequenceRange};
+
+const EVERYWHERE: SequenceRange = SequenceRange { first: Sequence(1), last: Sequence(u64::MAX) };
 
 /// The places that gaps name.
 #[derive(Clone)]
@@ -24,15 +25,7 @@ impl Told {
 
     /// Takes in the gaps of a business generation, as far as they can be read.
     pub(super) fn learn(&mut self, archive: &Archive) {
-        let mut from = Sequence(1);
-        while let Ok(Some(stored)) = archive.stored_block_from(from) {
-            from = stored.first.next();
-            let has_gaps =
-                block::open(&stored.bytes).is_ok_and(|(it, _)| it.tally.contains_key(&EventType::GatewayGap));
-            if has_gaps && let Ok((_, events)) = block::unpack(&stored.bytes) {
-                events.iter().for_each(|event| self.take(&event.fact));
-            }
-        }
+        archive.events_beside(&[EventType::GatewayGap], EVERYWHERE).for_each(|event| self.take(&event.fact));
     }
 
     /// The part of some places that no gap names.

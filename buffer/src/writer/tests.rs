@@ -1,6 +1,7 @@
 //! The writer beside a disk that refuses: what was taken stays, in order and once, and it goes on by itself.
 
 mod losses;
+mod state;
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::StoredAlert;
 use super::counter::Run;
-use super::plan::{CounterRule, StateRule};
 use super::state::StoredState;
-use crate::name::{SourceName, TagPath};
+use crate::event::Output;
+use crate::name::{AssetPath, SourceName, TagPath};
 
 /// A piece of the normalizer's state that changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,12 +71,12 @@ pub(super) fn source_key(source: &SourceName) -> String {
     format!("source|{source}")
 }
 
-pub(super) fn state_key(rule: &StateRule, tag: &TagPath) -> String {
-    format!("state|{}|{tag}", rule.asset)
+pub(super) fn state_key(asset: &AssetPath, tag: &TagPath) -> String {
+    format!("state|{asset}|{tag}")
 }
 
-pub(super) fn counter_key(rule: &CounterRule, tag: &TagPath) -> String {
-    format!("counter|{}|{tag}|{}", rule.asset, rule.output.as_str())
+pub(super) fn counter_key(asset: &AssetPath, tag: &TagPath, output: Output) -> String {
+    format!("counter|{asset}|{tag}|{}", output.as_str())
 }
 
 pub(super) fn alert_key(tag: &TagPath, slot: usize) -> String {

@@ -125,7 +125,7 @@ impl Live {
         tag: &TagPath,
         state: &impl Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, RestoreError> {
-        let key = state_key(&rule, tag);
+        let key = state_key(&rule.asset, tag);
         let machine = find(state, &key, |stored| match stored {
             Stored::StateV1(state) => Some(MachineState::restore(&state)),
             _ => None,
@@ -138,7 +138,7 @@ impl Live {
         tag: &TagPath,
         state: &impl Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, RestoreError> {
-        let key = counter_key(&rule, tag);
+        let key = counter_key(&rule.asset, tag, rule.output);
         let counter = find(state, &key, |stored| match stored {
             Stored::CounterV1(run) => Some(Counter::restore(run)),
             _ => None,
