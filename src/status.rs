@@ -222,7 +222,7 @@ impl Report {
         };
         writeln!(
             f,
-            "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} messages missing)"
+            "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} gaps)"
         )
     }
 

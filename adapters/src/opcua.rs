@@ -4,9 +4,9 @@
 //! Server (settings) ── observer ──► link (offer) ──► session
 //!                         │                             │ messages, values
 //!                         └─ visit: items, polling ◄────┘
-//!                               │ silence, sequence
+//!                               │ silence, sequence, history
 //!                               ▼
-//!                            account: decode, dating ──► Observation
+//!                            account: decode, dating, history ──► Observation
 //!                               └─ ledger ──► ServerStatus, metrics, log
 //! ```
 //!
@@ -25,6 +25,7 @@ mod endpoint;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod history;
 mod ledger;
 mod link;
 mod node;

@@ -34,6 +34,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORTEST_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
 const LONGEST_SESSION_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A day: a link that broke at night is mended in the morning.
+const DEFAULT_HISTORY: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
 const LARGEST_SUBSCRIPTION: usize = 100_000;
 
 const TAGS: &str = "tags = [{ name = \"temp\", node = \"nsu=http://plant.example/oven;s=Oven.Temp\" }]";
@@ -89,6 +92,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
     let session_timeout = table
         .key("session_timeout", "1m")
         .or_in(DEFAULT_SESSION_TIMEOUT, SHORTEST_SESSION_TIMEOUT..=LONGEST_SESSION_TIMEOUT);
+    let history = table.key("history", "24h").or_in(DEFAULT_HISTORY, Duration::ZERO..=LONGEST_HISTORY);
     let subscription_size = table
         .key("subscription_size", "1000")
         .or_in(Server::DEFAULT_SUBSCRIPTION_SIZE, 1..=LARGEST_SUBSCRIPTION);
@@ -106,6 +110,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
         connect_timeout,
         request_timeout,
         session_timeout,
+        history,
         subscription_size,
         tags,
     })

@@ -19,6 +19,7 @@ mod late_reply;
 mod nonsense;
 mod opcua_built_in;
 mod opcua_commissioning;
+mod opcua_history;
 mod opcua_recovery;
 mod opcua_security;
 mod opcua_structures;

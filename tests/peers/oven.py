@@ -13,6 +13,10 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
     mute          publishes nothing any more, while sessions and their requests go on
     add           makes the variable Late, if --without-late left it out
     judge         gives the variable Judged one quality after the other, with --types
+    lose          loses the next message of each subscription that has values, for good
+
+With --history PAGE it keeps the history of Count, of which it tells so many values at a time, and with --secretive
+it says that it does but does not tell.
 
 Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
@@ -35,6 +39,7 @@ from datetime import datetime, timedelta, timezone
 
 from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.common.utils import ServiceError
 from asyncua.server.user_managers import User, UserManager, UserRole
 from oven_types import Types
 
@@ -70,6 +75,25 @@ def expire(certificate, key):
     signer = serialization.load_pem_private_key(key.read_bytes(), None)
     signed = new.sign(signer, hashes.SHA256())
     certificate.write_bytes(signed.public_bytes(serialization.Encoding.DER))
+
+
+def lose_next_message(subscription):
+    """What comes after it has the number that comes after its."""
+    pop = subscription._pop_publish_result
+
+    def pop_and_lose():
+        lost = pop()
+        if not lost.NotificationMessage.NotificationData:
+            return lost
+        subscription._not_acknowledged_results.pop(lost.NotificationMessage.SequenceNumber)
+        subscription._pop_publish_result = pop
+        return pop()
+
+    subscription._pop_publish_result = pop_and_lose
+
+
+async def refuse_history(params):
+    raise ServiceError(ua.StatusCodes.BadHistoryOperationUnsupported)
 
 
 class Users(UserManager):
@@ -122,6 +146,11 @@ class Oven:
         self.folder = await server.nodes.objects.add_object(self.namespace, "Oven")
         await self.furnish()
         async with server:
+            if self.options.history:
+                server.iserver.history_manager.storage.max_history_data_response_size = self.options.history
+                await server.historize_node_data_change(self.variables["Count"], period=None, count=100_000)
+            if self.options.secretive:
+                server.iserver.history_manager.read_history = refuse_history
             port = server.bserver.port
             if port == 0:
                 port = server.bserver._server.sockets[0].getsockname()[1]
@@ -201,6 +230,10 @@ class Oven:
             elif command == "mute":
                 for subscription in service.subscriptions.values():
                     await subscription.stop()
+            elif command == "lose":
+                for subscription in service.subscriptions.values():
+                    if subscription.pub_request_callback:  # Its history is a subscription of its own.
+                        lose_next_message(subscription)
             elif command == "add":
                 await self.add("Late", 2, ua.VariantType.Int32)
             elif command == "judge":
@@ -215,6 +248,8 @@ def main():
     parser.add_argument("--shift", type=int, default=0)
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--period", type=float, default=0.02)
+    parser.add_argument("--history", type=int, default=0)
+    parser.add_argument("--secretive", action="store_true")
     parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--types", action="store_true")
     parser.add_argument("--secure", action="store_true")

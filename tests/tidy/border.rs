@@ -58,6 +58,7 @@ const PURE: &[&str] = &[
     "adapters/src/opcua/code",
     "adapters/src/opcua/dating",
     "adapters/src/opcua/decode",
+    "adapters/src/opcua/history",
     "adapters/src/opcua/node",
     "adapters/src/opcua/offer",
     "adapters/src/opcua/part",

@@ -1,6 +1,6 @@
 //! What the gateway knows of a server's tags, over all its sessions, and the way onwards for what it learns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use opcua::types::StatusCode;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::dating::{Dating, batches};
 use super::decode::{self, Received};
 use super::failure::Failure;
+use super::history::Absences;
 use super::ledger::{Ledger, Standing};
 use super::server::Server;
 use super::structure::Fault;
@@ -24,7 +25,11 @@ pub(super) struct Account {
     pub(super) server: Arc<Server>,
     pub(super) ledger: Ledger,
     pub(super) clock: Clock,
+    /// What is missing of the values, each by the first of the tags that share it, and what waits for it.
+    pub(super) absences: Absences,
     observations: mpsc::Sender<Observation>,
+    /// What there was no room for yet.
+    outbox: VecDeque<Observation>,
     dating: Dating,
     /// The last sample of each tag from the server.
     known: Vec<Option<Sample>>,
@@ -50,10 +55,12 @@ impl Account {
     ) -> Self {
         let tags = server.tags.len();
         Self {
+            absences: Absences::new(tags, server.history),
             server,
             ledger,
             clock,
             observations,
+            outbox: VecDeque::new(),
             dating: Dating::new(tags),
             known: vec![None; tags],
             bad: vec![false; tags],
@@ -140,10 +147,11 @@ impl Account {
         let observed = self.clock.now();
         let bad_tags = self.bad.iter().filter(|bad| **bad).count();
         self.ledger.heard(observed, values, overflows, bad_tags);
-        for readings in batches(readings) {
-            self.say(Observation::Polled { source: self.server.source, observed, readings }).await?;
-        }
-        Ok(())
+        self.ledger.gaps(self.absences.take_gaps());
+        let source = self.server.source;
+        let batches = batches(readings).into_iter();
+        self.outbox.extend(batches.map(|readings| Observation::Polled { source, observed, readings }));
+        self.send().await
     }
 
     /// Tells that the server answers.
@@ -165,7 +173,19 @@ impl Account {
     }
 
     async fn say(&mut self, observation: Observation) -> Result<(), Unheard> {
-        self.observations.send(observation).await.map_err(|_closed| Unheard)
+        self.outbox.push_back(observation);
+        self.send().await
+    }
+
+    /// Sends what there is to send. May be dropped while it waits: the rest goes before what comes next.
+    async fn send(&mut self) -> Result<(), Unheard> {
+        while !self.outbox.is_empty() {
+            let room = self.observations.reserve().await.map_err(|_closed| Unheard)?;
+            if let Some(observation) = self.outbox.pop_front() {
+                room.send(observation);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,16 @@
 //! The account that an observer keeps of its server: status, metrics and log. It logs transitions, never every
 //! message.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use opcua::types::StatusCode;
 use penstock_events::{SourceName, Timestamp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::failure::Failure;
+use super::history::Gaps;
 use super::status::{ServerLink, ServerStatus};
 
 const CONNECTS: &str = "penstock_connects_total";
@@ -13,7 +18,9 @@ const RESUMED: &str = "penstock_opcua_sessions_resumed_total";
 const FAILED: &str = "penstock_opcua_attempts_failed_total";
 const SKIPPED: &str = "penstock_polls_skipped_total";
 const VALUES: &str = "penstock_opcua_values_total";
-const GAPS: &str = "penstock_opcua_messages_missing_total";
+const MISSING: &str = "penstock_opcua_messages_missing_total";
+const RECOVERED: &str = "penstock_opcua_values_recovered_total";
+const GAPS: &str = "penstock_opcua_gaps_total";
 const OVERFLOWS: &str = "penstock_opcua_queue_overflows_total";
 const DROPPED: &str = "penstock_opcua_messages_dropped_total";
 
@@ -24,13 +31,18 @@ pub fn describe_metrics() {
     metrics::describe_counter!(FAILED, "Attempts to open a session with its subscriptions that failed");
     metrics::describe_counter!(SKIPPED, "Poll slots that passed without a poll");
     metrics::describe_counter!(VALUES, "Values received from the server");
-    metrics::describe_counter!(GAPS, "Messages of the server that never came");
+    metrics::describe_counter!(MISSING, "Messages of the server that never came");
+    metrics::describe_counter!(RECOVERED, "Values that were missed and came from the server's history");
+    metrics::describe_counter!(GAPS, "Times that values of a tag may be missing, since no history had them");
     metrics::describe_counter!(
         OVERFLOWS,
         "Values before which the server gave up others, its queue being full"
     );
     metrics::describe_counter!(DROPPED, "Messages that came faster than they could be stored");
 }
+
+/// A server whose queues are always full has values read from its history all the time, which is said this often.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The account of one server.
 pub(super) struct Ledger {
@@ -41,9 +53,17 @@ pub(super) struct Ledger {
     failed: metrics::Counter,
     skipped: metrics::Counter,
     values: metrics::Counter,
+    missing: metrics::Counter,
+    recovered: metrics::Counter,
     gaps: metrics::Counter,
     overflows: metrics::Counter,
     dropped: metrics::Counter,
+    /// When values last came from the history.
+    recovery: Option<Timestamp>,
+    /// Why the server told nothing of it.
+    refusal: Option<StatusCode>,
+    /// Why the server refuses tags, by their paths.
+    refused: HashMap<String, String>,
 }
 
 /// What a failure changes.
@@ -67,9 +87,14 @@ impl Ledger {
             failed: counter(FAILED),
             skipped: counter(SKIPPED),
             values: counter(VALUES),
+            missing: counter(MISSING),
+            recovered: counter(RECOVERED),
             gaps: counter(GAPS),
             overflows: counter(OVERFLOWS),
             dropped: counter(DROPPED),
+            recovery: None,
+            refusal: None,
+            refused: HashMap::new(),
         }
     }
 
@@ -124,8 +149,39 @@ impl Ledger {
     /// So many messages never came.
     pub(super) fn missing(&self, messages: u32) {
         warn!(source = %self.source, messages, "messages of the server are lost");
-        self.gaps.increment(messages.into());
-        self.status.send_modify(|status| status.gaps += u64::from(messages));
+        self.missing.increment(messages.into());
+        self.status.send_modify(|status| status.missing += u64::from(messages));
+    }
+
+    /// So many values that were missed came from the history.
+    pub(super) fn recovered(&mut self, values: u64, now: Timestamp) {
+        let is_news = self.recovery.is_none_or(|last| now.checked_since(last).is_none_or(|ago| ago > QUIET));
+        if is_news {
+            info!(source = %self.source, values, "missed values come from the server's history");
+        }
+        (self.recovery, self.refusal) = (Some(now), None);
+        self.recovered.increment(values);
+        self.status.send_modify(|status| status.recovered += values);
+    }
+
+    /// The server does not read its history to the gateway.
+    pub(super) fn history_refused(&mut self, status: StatusCode) {
+        if self.refusal.replace(status) != Some(status) {
+            warn!(source = %self.source, %status, "the server does not tell its history, which is left alone");
+        }
+    }
+
+    /// Values may be missing for good. That is said of a tag when the history had helped before.
+    pub(super) fn gaps(&self, gaps: Gaps) {
+        if gaps.count == 0 {
+            return;
+        }
+        if gaps.news > 0 {
+            let tags = gaps.news;
+            warn!(source = %self.source, tags, "values may be missing: the server's history does not have them");
+        }
+        self.gaps.increment(gaps.count);
+        self.status.send_modify(|status| status.gaps += gaps.count);
     }
 
     /// There is no session, or it ended.
@@ -168,13 +224,20 @@ impl Ledger {
         }
     }
 
-    /// The server refuses a tag, or takes it after all.
-    pub(super) fn refused(&self, tag: &str, reason: Option<&str>) {
+    /// The server refuses a tag, or takes it. That is news when it did otherwise before, in whichever session.
+    pub(super) fn refused(&mut self, tag: &str, reason: Option<&str>) {
         match reason {
             Some(reason) => {
-                warn!(source = %self.source, tag, reason, "the server refuses a tag; it is tried again");
+                if self.refused.get(tag).is_none_or(|known| known != reason) {
+                    warn!(source = %self.source, tag, reason, "the server refuses a tag; it is tried again");
+                    self.refused.insert(tag.to_owned(), reason.to_owned());
+                }
             }
-            None => info!(source = %self.source, tag, "the server takes the tag"),
+            None => {
+                if self.refused.remove(tag).is_some() {
+                    info!(source = %self.source, tag, "the server takes the tag");
+                }
+            }
         }
     }
 }

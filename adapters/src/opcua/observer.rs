@@ -94,6 +94,12 @@ async fn visit(mut link: Link, account: &mut Account, stop: &CancellationToken) 
         () = stop.cancelled() => Ended::Stopped,
     };
     let was_well = visit.was_well();
+    let ended = match ended {
+        Ended::Failed(failure) => {
+            visit.leave().await.map_or_else(Ended::Unheard, |()| Ended::Failed(failure))
+        }
+        ended => ended,
+    };
     drop(visit);
     if !matches!(ended, Ended::Failed(Failure::Lost(_) | Failure::Silent(_))) {
         link.close(GOODBYE).await;

@@ -1,10 +1,14 @@
 //! What the server is asked for: monitored items and values to read. Pure.
 
+use opcua::client::HistoryReadAction;
 use opcua::types::{
-    AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, ExtensionObject,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ReadValueId, StatusCode,
+    AttributeId, ByteString, DataChangeFilter, DataChangeTrigger, DateTime, DeadbandType, ExtensionObject,
+    HistoryReadValueId, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId,
+    ReadRawModifiedDetails, ReadValueId, StatusCode, Variant,
 };
+use penstock_events::Timestamp;
 
+use super::history::Span;
 use super::tag::{Acquisition, Deadband, Discard, Sampling, Trigger};
 
 /// How many operations a call has unless the server allows fewer: what the reference servers allow.
@@ -28,6 +32,41 @@ pub(super) fn monitored(handle: u32, node: NodeId, sampling: &Sampling) -> Monit
 /// The value of a node.
 pub(super) fn value_of(node_id: NodeId) -> ReadValueId {
     ReadValueId { node_id, attribute_id: AttributeId::Value as u32, ..ReadValueId::default() }
+}
+
+/// What the user may do with the value of a node.
+pub(super) fn access_to(node_id: NodeId) -> ReadValueId {
+    ReadValueId { node_id, attribute_id: AttributeId::UserAccessLevel as u32, ..ReadValueId::default() }
+}
+
+/// Whether an access level says that there is a history to be read (OPC 10000-3, section 8.57).
+pub(super) fn has_history(access: Option<&Variant>) -> bool {
+    const HISTORY_READ: u8 = 1 << 2;
+    matches!(access, Some(Variant::Byte(access)) if access & HISTORY_READ != 0)
+}
+
+/// The values in a span as they were recorded, up to `most` of each node (OPC 10000-11, section 6.5.3).
+pub(super) fn recorded(span: Span, most: u32) -> HistoryReadAction {
+    HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
+        is_read_modified: false,
+        start_time: date_time(span.after),
+        end_time: date_time(span.before),
+        num_values_per_node: most,
+        return_bounds: false,
+    })
+}
+
+/// The history of a node, from where an earlier answer ended if it says so.
+pub(super) fn history_of(node_id: NodeId, continuation_point: ByteString) -> HistoryReadValueId {
+    HistoryReadValueId { node_id, continuation_point, ..HistoryReadValueId::default() }
+}
+
+/// A time that came from a server.
+pub(super) fn date_time(time: Timestamp) -> DateTime {
+    /// From the beginning of 1601 to that of 1970.
+    const EPOCH_MICROS: i64 = 11_644_473_600_000_000;
+    let micros = time.as_micros().saturating_add(EPOCH_MICROS).max(0);
+    DateTime::from(micros.saturating_mul(10))
 }
 
 /// Whether tags of this acquisition are items of a subscription.
@@ -76,4 +115,29 @@ pub(super) fn is_too_large(status: StatusCode) -> bool {
             | StatusCode::BadEncodingLimitsExceeded
             | StatusCode::BadTcpMessageTooLarge
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::types::{DateTime, Variant};
+    use penstock_events::Timestamp;
+
+    use super::{date_time, has_history};
+
+    #[test]
+    fn a_time_is_asked_for_as_the_server_told_it() {
+        for time in
+            [DateTime::ymd_hms(2026, 11, 29, 8, 52, 30), DateTime::ymd(1969, 12, 31), DateTime::null()]
+        {
+            assert_eq!(date_time(Timestamp::from_micros(time.as_chrono().timestamp_micros())), time);
+        }
+    }
+
+    #[test]
+    fn a_history_is_where_the_access_level_says_so() {
+        assert!(has_history(Some(&Variant::Byte(0b101))));
+        assert!(!has_history(Some(&Variant::Byte(0b011))));
+        assert!(!has_history(Some(&Variant::UInt32(0b111))));
+        assert!(!has_history(None));
+    }
 }

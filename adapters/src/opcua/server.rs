@@ -34,6 +34,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// How long the server keeps a session, with its subscriptions, for a gateway that is out of reach.
     pub session_timeout: Duration,
+    /// How far back the server's history is asked for values that were missed; not at all when it is zero.
+    pub history: Duration,
     /// The most monitored items in one subscription.
     pub subscription_size: usize,
     /// What is read.

@@ -31,6 +31,10 @@ pub struct ServerStatus {
     /// Poll slots of the tags that are read cyclically that passed without a poll.
     pub skipped: u64,
     /// Messages of the server that never came.
+    pub missing: u64,
+    /// Values that were missed and came from the server's history.
+    pub recovered: u64,
+    /// Times that values of a tag may be missing, since no history had them.
     pub gaps: u64,
     /// Values that the server gave up because a queue was full.
     pub overflows: u64,
@@ -68,6 +72,8 @@ impl ServerStatus {
             connects: 0,
             resumed: 0,
             skipped: 0,
+            missing: 0,
+            recovered: 0,
             gaps: 0,
             overflows: 0,
         }

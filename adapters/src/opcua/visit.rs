@@ -1,6 +1,7 @@
 //! One session from its opening to its end: sets up what is configured, takes what the server says, and notices
 //! when it says nothing.
 
+mod history;
 mod items;
 mod learning;
 mod messages;
@@ -21,6 +22,7 @@ use super::failure::Failure;
 use super::request::MOST_OPERATIONS;
 use super::sharing::Sharing;
 use super::structure::Types;
+use history::Retrieval;
 use items::Item;
 use messages::{Letter, Shard};
 use polling::Grid;
@@ -87,6 +89,7 @@ pub(super) struct Visit<'a> {
     items: Vec<Item>,
     shards: Vec<Shard>,
     grid: Grid,
+    retrieval: Retrieval,
     /// Operations in a call to create items, and in one to read.
     create_size: usize,
     read_size: usize,
@@ -105,6 +108,7 @@ impl<'a> Visit<'a> {
         let tags = account.server.tags.len();
         let sharing = Sharing::of(&account.server.tags);
         let grid = Grid::new(&account.server, &sharing, account.clock.now());
+        account.absences.begin();
         Self {
             account,
             session,
@@ -119,6 +123,7 @@ impl<'a> Visit<'a> {
             items: vec![Item::Absent; tags],
             shards: Vec::new(),
             grid,
+            retrieval: Retrieval::default(),
             create_size: MOST_OPERATIONS,
             read_size: MOST_OPERATIONS,
             retry: None,
@@ -151,10 +156,12 @@ impl<'a> Visit<'a> {
         self.account.answers().await?;
         loop {
             let look = Instant::now() + LOOK;
-            let wake = [self.retry.map(|(at, _)| at), self.grid.wake(self.account.clock.now())];
+            let poll = self.grid.wake(self.account.clock.now());
+            let wake = [self.retry.map(|(at, _)| at), poll, self.wake_for_history()];
             let wake = wake.into_iter().flatten().fold(look, Instant::min);
             tokio::select! {
                 Some(letter) = self.letters.recv() => self.take(letter).await?,
+                answer = self.retrieval.answer() => self.take_answer(answer).await?,
                 Ok(()) = self.contact.changed() => self.contact_changed().await?,
                 () = sleep_until(wake) => {}
             }
@@ -164,6 +171,7 @@ impl<'a> Visit<'a> {
                 self.mind_silence()?;
                 self.retry_if_due().await?;
                 self.poll_if_due().await?;
+                self.mind_history().await?;
             }
         }
     }

@@ -77,6 +77,7 @@ impl Visit<'_> {
         let limits = [
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
         ];
         let told = self.values(&limits.map(NodeId::from)).await.unwrap_or_default();
         let number = |value: Option<&Option<Variant>>| match value {
@@ -85,9 +86,10 @@ impl Visit<'_> {
         };
         self.create_size = request::operations(number(told.first()));
         self.read_size = request::operations(number(told.get(1)));
+        self.retrieval.most_nodes = Some(request::operations(number(told.get(2))));
     }
 
-    async fn values(&self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
+    async fn values(&mut self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
         let nodes: Vec<_> = nodes.iter().cloned().map(request::value_of).collect();
         let values = self.session.read(&nodes, TimestampsToReturn::Neither, 0.0).await;
         let values = values.map_err(|error| error.status())?;
@@ -174,12 +176,12 @@ impl Visit<'_> {
     }
 
     fn accept(&mut self, shard: usize, index: usize, id: u32) {
-        if let Item::Refused { .. } = self.items[index] {
-            for tag in self.sharing.with(index) {
-                self.account.ledger.refused(self.account.server.tags[*tag].path.as_str(), None);
-            }
+        for tag in self.sharing.with(index) {
+            self.account.ledger.refused(self.account.server.tags[*tag].path.as_str(), None);
         }
         self.items[index] = Item::Live { shard, id };
+        // It begins with the present value, whatever was before.
+        self.account.absences.interrupted(index);
     }
 
     /// Those who share the item are bad, which is said once for each reason, and tried again.

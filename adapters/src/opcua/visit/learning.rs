@@ -57,6 +57,12 @@ impl Visit<'_> {
         Ok(Received { value, unfolded: Some(node) })
     }
 
+    /// The same by what is known, when nobody can be asked any more.
+    pub(super) fn received_as_known<'v>(&self, first: usize, value: &'v DataValue) -> Received<'v> {
+        let whole = value.value.as_ref().filter(|_| self.has_fields(first));
+        Received { value, unfolded: whole.map(|whole| unfold(whole, &self.types).0) }
+    }
+
     fn has_fields(&self, first: usize) -> bool {
         let tags = &self.account.server.tags;
         self.sharing.with(first).iter().any(|index| tags[*index].part.is_in_structure())
@@ -142,7 +148,7 @@ impl Visit<'_> {
 
     /// What refers to each of the nodes in this way.
     async fn parents(
-        &self,
+        &mut self,
         nodes: &[NodeId],
         reference: ReferenceTypeId,
     ) -> Result<Vec<Result<NodeId, StatusCode>>, StatusCode> {
@@ -171,7 +177,7 @@ impl Visit<'_> {
         Ok(parents.chain(missing).take(nodes.len()).collect())
     }
 
-    async fn read_of_types(&self, asked: &[ReadValueId]) -> Result<Vec<DataValue>, StatusCode> {
+    async fn read_of_types(&mut self, asked: &[ReadValueId]) -> Result<Vec<DataValue>, StatusCode> {
         match self.session.read(asked, TimestampsToReturn::Neither, 0.0).await {
             Ok(mut values) => {
                 values.resize(asked.len(), DataValue::default());

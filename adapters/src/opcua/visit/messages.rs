@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::types::{
-    DataChangeNotification, DataValue, NotificationMessage, StatusChangeNotification, StatusCode,
+    DataChangeNotification, DataValue, MonitoredItemNotification, NotificationMessage,
+    StatusChangeNotification, StatusCode,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -65,6 +66,31 @@ impl Visit<'_> {
         Ok(())
     }
 
+    /// Reads the messages that have come and were not taken when the session ended, up to the first that is missing:
+    /// what came after that one must not be told before it is known what it said.
+    pub(super) fn read_rest(&mut self, news: &mut News) {
+        while let Ok(Letter { shard, message }) = self.letters.try_recv() {
+            let Some(shard) = self.shards.get_mut(shard) else { continue };
+            let parts = message.notification_data.unwrap_or_default();
+            if parts.is_empty() {
+                continue;
+            }
+            if shard.expected.data(message.sequence_number).is_some() {
+                return;
+            }
+            for change in
+                parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>()).flat_map(items_of)
+            {
+                if let Some(index) = self.item_of(change.client_handle)
+                    && self.is_told(index, &change.value)
+                {
+                    let received = self.received_as_known(index, &change.value);
+                    self.account.value(self.sharing.with(index), &received, news);
+                }
+            }
+        }
+    }
+
     /// Takes one message, after what is missing before it.
     pub(super) async fn take(&mut self, letter: Letter) -> Result<(), Ended> {
         let Letter { shard: index, message } = letter;
@@ -93,12 +119,19 @@ impl Visit<'_> {
         let id = self.shards[index].id;
         let mut missing = gap.count;
         for number in gap.numbers() {
-            let Ok(message) = self.session.republish(id, number).await else { continue };
-            missing = missing.saturating_sub(1);
-            self.read(message, news).await?;
+            // Some servers answer with an empty message for one that they do not have.
+            let republished = self.session.republish(id, number).await;
+            match republished.ok().filter(|message| message.sequence_number == number) {
+                Some(message) => {
+                    missing = missing.saturating_sub(1);
+                    self.read(message, news).await?;
+                }
+                None => self.interrupt(index),
+            }
         }
         if missing > 0 {
             self.account.ledger.missing(missing);
+            self.interrupt(index);
         }
         Ok(())
     }
@@ -106,7 +139,7 @@ impl Visit<'_> {
     async fn read(&mut self, message: NotificationMessage, news: &mut News) -> Result<(), Ended> {
         for part in message.notification_data.into_iter().flatten() {
             if let Some(changes) = part.inner_as::<DataChangeNotification>() {
-                for change in changes.monitored_items.iter().flatten() {
+                for change in items_of(changes) {
                     self.changed(change.client_handle, &change.value, news).await?;
                 }
             } else if let Some(change) = part.inner_as::<StatusChangeNotification>()
@@ -118,25 +151,54 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Handles are indexes of tags, counted from 1.
     async fn changed(&mut self, handle: u32, value: &DataValue, news: &mut News) -> Result<(), Ended> {
-        let index = usize::try_from(handle).unwrap_or(0).wrapping_sub(1);
-        if index >= self.items.len() {
-            return Ok(());
+        let Some(index) = self.item_of(handle) else { return Ok(()) };
+        if self.is_told(index, value) {
+            self.hand_on(index, value, news).await?;
         }
-        let received = self.received(index, value).await;
-        let received =
-            received.map_err(|status| Failure::Request { request: "reading data types", status })?;
-        self.account.value(self.sharing.with(index), &received, news);
         if value.status == Some(StatusCode::BadNodeIdUnknown) {
             self.node_vanished(index);
         }
         Ok(())
     }
 
-    fn confirm(&mut self, shard: usize, news: &mut News) {
+    /// Handles are indexes of tags, counted from 1.
+    fn item_of(&self, handle: u32) -> Option<usize> {
+        let index = usize::try_from(handle).ok()?.checked_sub(1)?;
+        (index < self.items.len()).then_some(index)
+    }
+
+    /// Whether a value is to be told, and does not wait for others that are missing.
+    fn is_told(&mut self, index: usize, value: &DataValue) -> bool {
+        self.account.absences.arrived(index, value, self.account.clock.now())
+    }
+
+    /// Gives a value to the tags that share it.
+    pub(super) async fn hand_on(
+        &mut self,
+        index: usize,
+        value: &DataValue,
+        news: &mut News,
+    ) -> Result<(), Ended> {
+        let received = self.received(index, value).await;
+        let received =
+            received.map_err(|status| Failure::Request { request: "reading data types", status })?;
+        self.account.value(self.sharing.with(index), &received, news);
+        Ok(())
+    }
+
+    /// Values of any item of the shard may be missing.
+    fn interrupt(&mut self, shard: usize) {
         for index in 0..self.items.len() {
             if self.items[index].is_live_in(shard) {
+                self.account.absences.interrupted(index);
+            }
+        }
+    }
+
+    fn confirm(&mut self, shard: usize, news: &mut News) {
+        for index in 0..self.items.len() {
+            if self.items[index].is_live_in(shard) && self.account.absences.is_whole(index) {
                 for tag in self.sharing.with(index) {
                     self.account.confirmed(*tag, news);
                 }
@@ -160,4 +222,8 @@ impl Visit<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn items_of(changes: &DataChangeNotification) -> impl Iterator<Item = &MonitoredItemNotification> {
+    changes.monitored_items.iter().flatten()
 }
