@@ -5,6 +5,7 @@ use penstock_events::Lane;
 
 use super::record::{DeliveryRecord, DestinationRecord, LaneRecord, StatusRecord, VerifyRecord};
 use super::{Desk, Failure, FailureKind, Replies, Stop, now};
+use crate::terminal::many;
 
 /// Dead letters that are read at once.
 const PAGE: usize = 200;
@@ -83,16 +84,18 @@ impl Desk {
             }
         }
         let files = self.buffer.verify_files();
-        let damaged_files = files.damaged.len();
+        let damaged_files = files.damaged.len() as u64;
         replies.record(&VerifyRecord::Files(files))?;
         let damaged = self.verify_dead_letters(lane, replies)?;
         if unsound + damaged == 0 && damaged_files == 0 {
             return Ok(());
         }
-        let all = generations.len();
         let message = format!(
-            "{unsound} of {all} generations have problems, and {damaged_files} small files and {damaged} dead letters are \
-             damaged; what is whole is still delivered, and events that are lost are announced with gateway.gap"
+            "damaged: {unsound} of {}, {} and {}; what is whole is still delivered, and events that are lost are announced \
+             with gateway.gap",
+            many(generations.len() as u64, "generation"),
+            many(damaged_files, "small file"),
+            many(damaged, "dead letter")
         );
         Err(Failure::new(FailureKind::Data, message).into())
     }

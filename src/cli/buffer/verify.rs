@@ -69,7 +69,7 @@ struct Sum {
     generations: u64,
     events: u64,
     files: u64,
-    /// Places that damage took before: that was announced.
+    /// Places that damage took before.
     lost: u64,
     is_damaged: bool,
 }
@@ -122,6 +122,9 @@ impl Page {
     fn files(&mut self, FilesVerification { files, damaged }: &FilesVerification) -> io::Result<()> {
         self.sum.files = *files;
         self.sum.is_damaged |= !damaged.is_empty();
+        if !damaged.is_empty() {
+            self.table.text("")?;
+        }
         for damaged in damaged {
             let (file, detail) = (printable(&damaged.file), printable(&damaged.detail));
             self.table.text(&format!("{file} is {}: {detail}", Style::of(&io::stdout()).bad("DAMAGED")))?;
@@ -142,9 +145,9 @@ impl Page {
         let verdict = match (is_damaged, damaged) {
             (false, 0) if lost == 0 => format!("{}: {read}", good("all is whole")),
             (false, 0) => format!(
-                "{}: {read}; {} went to damage before, which was announced",
+                "{}: {read}; {} lost to damage before, and announced where not every destination had it",
                 good("all that is there is whole"),
-                many(lost, "place")
+                many(lost, "event")
             ),
             (_, 0) => read,
             (_, damaged) => format!("{read}; {} set aside as .damaged", many(damaged, "dead letter")),

@@ -104,6 +104,11 @@ fn damage_is_found_by_generation_and_ends_with_the_status_of_bad_data() {
         assert!(!of(1)["problems"].as_array().unwrap().is_empty());
         assert_eq!(of(2)["problems"].as_array().unwrap().len(), 0);
     }
+    // Who reads comes upon it: it is announced, and no news any more.
+    assert_eq!(gateway.command(&["buffer", "export", "--lane", "telemetry"]).code(), 0);
+    let known = gateway.command(&["buffer", "verify"]);
+    assert_eq!(known.code(), 0, "{}", known.stderr());
+    assert!(known.stdout().contains("whole but 1 hole"), "{}", known.stdout());
 }
 
 #[test]
