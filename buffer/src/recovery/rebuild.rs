@@ -31,7 +31,7 @@ pub(super) fn rebuild(
             // It was begun and nothing came, or all that came is lost: it holds state at best.
             *last = Generation::starting_at(last.id, head.max(floor[lane]).next(), now);
         }
-        note_losses(marks, lane, &generations, &told);
+        note_losses(marks, lane, &generations);
         lanes[lane] = generations;
     }
     told.settle(marks);
@@ -74,10 +74,8 @@ fn look_at(
     Ok(generations)
 }
 
-fn note_losses(marks: &mut Marks, lane: Lane, generations: &[Generation], told: &Told) {
-    let mut note = |places| {
-        told.untold(lane, places).into_iter().for_each(|part| super::lane::note(marks, lane, part, true));
-    };
+fn note_losses(marks: &mut Marks, lane: Lane, generations: &[Generation]) {
+    let mut note = |places| super::lane::note(marks, lane, places, true);
     for pair in generations.windows(2) {
         let [before, after] = pair else { continue };
         before.extent.holes.iter().for_each(|hole| note(*hole));

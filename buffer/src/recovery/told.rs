@@ -28,11 +28,6 @@ impl Told {
         archive.events_beside(&[EventType::GatewayGap], EVERYWHERE).for_each(|event| self.take(&event.fact));
     }
 
-    /// The part of some places that no gap names.
-    pub(super) fn untold(&self, lane: Lane, places: SequenceRange) -> Vec<SequenceRange> {
-        places.without(&self.places[lane])
-    }
-
     /// Takes what was told out of what is to be told.
     pub(super) fn settle(&self, marks: &mut Marks) {
         Lane::ALL.into_iter().for_each(|lane| marks.forget(lane, &self.places[lane]));

@@ -203,6 +203,15 @@ pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Rewrites a small file with another format version and a checksum that fits.
+pub(crate) fn set_version(path: &Path, version: u16) {
+    let mut bytes = fs::read(path).expect("a file");
+    bytes[8..10].copy_from_slice(&version.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[8..]).to_le_bytes();
+    bytes[4..8].copy_from_slice(&checksum);
+    fs::write(path, bytes).expect("a writable file");
+}
+
 fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -5,22 +5,13 @@ use std::fs;
 use penstock_buffer::{Buffer, OpenError};
 use penstock_events::{Lane, Sequence};
 
-use crate::fixture::{Disk, append, destination, piece, read_all, sample};
+use crate::fixture::{Disk, append, destination, piece, read_all, sample, set_version};
 
 fn refusal(disk: &Disk) -> OpenError {
     match Buffer::open(disk.options()) {
         Ok(_) => panic!("it opened"),
         Err(error) => error,
     }
-}
-
-/// Rewrites a small file with another format version and a checksum that fits.
-fn set_version(path: &std::path::Path, version: u16) {
-    let mut bytes = fs::read(path).expect("a file");
-    bytes[8..10].copy_from_slice(&version.to_le_bytes());
-    let checksum = crc32c::crc32c(&bytes[8..]).to_le_bytes();
-    bytes[4..8].copy_from_slice(&checksum);
-    fs::write(path, bytes).expect("a writable file");
 }
 
 #[test]
