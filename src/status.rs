@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use penstock_adapters::modbus::{self, DeviceStatus};
+use penstock_adapters::opcua::pki::Expiry;
 use penstock_adapters::opcua::{ServerLink, ServerStatus};
 use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus, Replay};
 use penstock_events::cloudevent::Origin;
@@ -12,6 +13,8 @@ use penstock_events::{DestinationName, GatewayId, Lane, Site, Timestamp};
 use penstock_uplink::mqtt;
 use serde::Serialize;
 use tokio::sync::watch;
+
+use crate::terminal::moment;
 
 /// Sees every stage, and touches none.
 #[derive(Clone)]
@@ -220,6 +223,10 @@ impl Report {
             ServerLink::Up => format!("up for {since}"),
             ServerLink::Down { detail, .. } => format!("DOWN for {since}: {detail}"),
         };
+        let state = match self.expiring(server) {
+            Some(certificate) => format!("{state}, {certificate}"),
+            None => state,
+        };
         writeln!(
             f,
             "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} gaps)"
@@ -238,6 +245,16 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+
+    /// A certificate that has to be seen to.
+    fn expiring(&self, server: &ServerStatus) -> Option<String> {
+        let words = |whose: &str, end: Option<Timestamp>| match Expiry::until(end?, self.now) {
+            Expiry::Far => None,
+            Expiry::Soon(at) => Some(format!("{whose} CERTIFICATE EXPIRES at {}", moment(at))),
+            Expiry::Over(at) => Some(format!("{whose} CERTIFICATE EXPIRED at {}", moment(at))),
+        };
+        words("its", server.certificate_ends).or_else(|| words("the gateway's", server.own_certificate_ends))
     }
 
     fn write_destination(&self, f: &mut fmt::Formatter<'_>, destination: &DestinationReport) -> fmt::Result {

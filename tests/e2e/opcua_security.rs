@@ -201,3 +201,26 @@ fn the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is(kind: Kin
         Kind::Asyncua => refused(&gateway, "it does not take this user"),
     };
 }
+
+#[test]
+fn the_end_of_a_servers_certificate_is_told_a_month_ahead_in_the_log_and_in_the_status() {
+    let oven = Oven::with(&["--secure", "--ends-in", "20"]);
+    let broker = Mosquitto::start();
+    let keys = secured("Basic256Sha256/SignAndEncrypt");
+    let gateway = Site::empty().device(&toml(oven.address(), &keys)).uplink(broker.address()).start();
+    refused(&gateway, "nobody has accepted it");
+    accept(&gateway, &fingerprint(&gateway));
+    let status = gateway.status_until("the server to be up", |status| status["sources"][0]["state"] == "up");
+    let end = status["sources"][0]["certificate_ends"].as_str().expect("a time").to_owned();
+    let listed = gateway.json(&["trust", "list", "--json"]);
+    assert!(listed.iter().any(|one| one["standing"] == "trusted" && one["not_after"] == end), "{listed:?}");
+    assert!(
+        status["sources"][0]["own_certificate_ends"].as_str().is_some_and(|own| own > &end[..]),
+        "{status}"
+    );
+    let words = "the server's certificate expires soon";
+    eventually("the log to tell it", || gateway.log().contains(words).then_some(()));
+    let shown = gateway.command(&["status"]).stdout();
+    assert!(shown.contains("its CERTIFICATE EXPIRES at "), "{shown}");
+    assert_eq!(gateway.log().matches(words).count(), 1, "{}", gateway.log());
+}

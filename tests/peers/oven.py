@@ -20,11 +20,13 @@ it says that it does but does not tell.
 
 Its namespace is urn:plant:oven, after so many others as --shift says. Variables by text: Count (a UInt32 that
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
-changes), Late, and T0, T1 … as --many says, which are all set at once. With --types also those of oven_types.py.
+changes), Late, and T0, T1 … as --many says, which are all set at once. With --types also those of oven_types.py. With
+--zones two zones stand below it, to be browsed.
 
 With --secure it is spoken to only with a security, and lets in the user edge with the password hunter2, or nobody
 in particular. With --user-certificate FILE.der it makes that and FILE.pem, its key, and lets in its holder, but
-nobody in particular any more. With --expired its own certificate is a year old and ended yesterday.
+nobody in particular any more. With --ends-in DAYS its own certificate ends then, and
+with --expired it ended yesterday.
 """
 
 import argparse
@@ -64,12 +66,12 @@ def micros(time):
     return (time - EPOCH) // timedelta(microseconds=1)
 
 
-def expire(certificate, key):
-    """Makes a certificate anew that ended yesterday, and is the same otherwise."""
+def shorten(certificate, key, days):
+    """Makes a certificate anew that ends in so many days, and is the same otherwise."""
     old = x509.load_der_x509_certificate(certificate.read_bytes())
-    ended = now() - timedelta(days=1)
+    end = now() + timedelta(days=days)
     new = x509.CertificateBuilder(
-        old.issuer, old.subject, old.public_key(), old.serial_number, ended - timedelta(days=365), ended,
+        old.issuer, old.subject, old.public_key(), old.serial_number, end - timedelta(days=365), end,
         list(old.extensions),
     )
     signer = serialization.load_pem_private_key(key.read_bytes(), None)
@@ -169,8 +171,8 @@ class Oven:
             [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH],
             {"countryName": "DE", "organizationName": "plant", "commonName": "oven"},
         )
-        if self.options.expired:
-            expire(folder / "cert.der", folder / "key.pem")
+        if self.options.ends_in is not None:
+            shorten(folder / "cert.der", folder / "key.pem", self.options.ends_in)
         await self.server.load_certificate(str(folder / "cert.der"))
         await self.server.load_private_key(str(folder / "key.pem"))
 
@@ -187,10 +189,6 @@ class Oven:
             await add(f"T{number}", 0.0, ua.VariantType.Double)
         if self.types:
             await self.types.furnish()
-
-    def tell(self, tag, value, at=None):
-        record(tag=tag, value=value, at=micros(at or now()))
-
     async def add(self, name, value, kind, at=None):
         node = ua.NodeId(name, self.namespace)
         self.variables[name] = variable = await self.folder.add_variable(node, name, value, kind)
@@ -253,7 +251,8 @@ def main():
     parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--types", action="store_true")
     parser.add_argument("--secure", action="store_true")
-    parser.add_argument("--expired", action="store_true")
+    parser.add_argument("--ends-in", type=int, metavar="DAYS")
+    parser.add_argument("--expired", dest="ends_in", action="store_const", const=-1)
     parser.add_argument("--certificates")
     parser.add_argument("--user-certificate")
     logging.disable(logging.CRITICAL)

@@ -65,6 +65,7 @@ const PURE: &[&str] = &[
     "adapters/src/opcua/request",
     "adapters/src/opcua/pki/certificate",
     "adapters/src/opcua/pki/fingerprint",
+    "adapters/src/opcua/pki/reminder",
     "adapters/src/opcua/pki/verdict",
     "adapters/src/opcua/security",
     "adapters/src/opcua/sequence",

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::failure::Failure;
 use super::history::Gaps;
+use super::link::Ends;
 use super::status::{ServerLink, ServerStatus};
 
 const CONNECTS: &str = "penstock_connects_total";
@@ -98,10 +99,14 @@ impl Ledger {
         }
     }
 
-    /// A session was opened.
-    pub(super) fn connected(&self) {
+    /// A session was opened, with certificates that end then.
+    pub(super) fn connected(&self, ends: Option<Ends>) {
         self.connects.increment(1);
-        self.status.send_modify(|status| status.connects += 1);
+        self.status.send_modify(|status| {
+            status.connects += 1;
+            status.certificate_ends = ends.map(|ends| ends.server);
+            status.own_certificate_ends = ends.map(|ends| ends.own);
+        });
     }
 
     /// The session goes on over another connection.

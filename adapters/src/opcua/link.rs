@@ -9,11 +9,10 @@ use opcua::client::{Client, ClientBuilder, IdentityToken, Session, SessionPollRe
 use opcua::types::{EndpointDescription, Error, StatusCode};
 use penstock_events::Timestamp;
 use tokio::time::timeout;
-use tracing::warn;
 
 use super::failure::{Failure, is_of_connection};
 use super::offer;
-use super::pki::{Expected, Expiry, Passport, Pki};
+use super::pki::{Certificate, Expected, NotAdmitted, Passport, Pki};
 use super::security::{Identity, Security};
 use super::server::Server;
 use crate::Clock;
@@ -42,29 +41,41 @@ pub(super) struct Link {
     pub(super) session: Arc<Session>,
     /// What happens to it.
     pub(super) happenings: Happenings,
+    /// Until when the certificates are valid, if it is secured.
+    pub(super) ends: Option<Ends>,
+}
+
+/// Until when certificates are valid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Ends {
+    /// The gateway's own.
+    pub(super) own: Timestamp,
+    /// The server's.
+    pub(super) server: Timestamp,
 }
 
 /// Opens a session at `server`, which is judged by its certificate first.
 pub(super) async fn open(server: &Server, passport: &Passport, clock: &Clock) -> Result<Link, Failure> {
     let opening = async {
-        let pki = match server.security {
-            Security::None => None,
-            Security::Secured { .. } => Some(passport.open(clock.now()).await.map_err(credentials)?),
-        };
+        let pki = pki(server, passport, clock).await?;
         let mut client = client(server, passport, pki.as_deref())?;
-        let discoverer = discoverer(server, passport, pki.as_deref())?;
-        let url = server.endpoint.to_string();
-        let offered = discoverer.get_server_endpoints_from_url(url.as_str()).await.map_err(connect)?;
+        let offered = offered(server, passport, pki.as_deref()).await?;
         let endpoint = offer::choose(server, &offered)?;
-        if let Some(pki) = pki {
-            admit(pki, server, &endpoint, clock.now()).await?;
-        }
+        let ends = match pki {
+            Some(pki) => {
+                let own = pki.own().certificate().not_after();
+                let admitted = admit(pki, server, &endpoint, clock.now()).await?;
+                let admitted = admitted.map_err(|error| Failure::NotAdmitted(error.to_string()))?;
+                Some(Ends { own, server: admitted.not_after() })
+            }
+            None => None,
+        };
         let token = token(&server.identity)?;
         let (session, event_loop) = client.connect_to_endpoint_directly(endpoint, token).map_err(connect)?;
         let mut happenings: Happenings = Box::pin(event_loop.enter());
         loop {
             match happenings.next().await {
-                Some(Ok(SessionPollResult::Reconnected(_))) => return Ok(Link { session, happenings }),
+                Some(Ok(SessionPollResult::Reconnected(_))) => return Ok(Link { session, happenings, ends }),
                 Some(Ok(SessionPollResult::ReconnectFailed(status)) | Err(status)) => {
                     return Err(refusal(status));
                 }
@@ -94,14 +105,36 @@ impl Link {
     }
 }
 
-/// Fails unless the certificate that the endpoint names is good and trusted. The library then encrypts for the
-/// holder of its key, and ends the session when the server shows another one.
-async fn admit(
+/// The gateway's certificates, if they are needed.
+pub(super) async fn pki(
+    server: &Server,
+    passport: &Passport,
+    clock: &Clock,
+) -> Result<Option<Arc<Pki>>, Failure> {
+    match server.security {
+        Security::None => Ok(None),
+        Security::Secured { .. } => Ok(Some(passport.open(clock.now()).await.map_err(credentials)?)),
+    }
+}
+
+/// What the server offers.
+pub(super) async fn offered(
+    server: &Server,
+    passport: &Passport,
+    pki: Option<&Pki>,
+) -> Result<Vec<EndpointDescription>, Failure> {
+    let discoverer = discoverer(server, passport, pki)?;
+    discoverer.get_server_endpoints_from_url(server.endpoint.to_string().as_str()).await.map_err(connect)
+}
+
+/// Whether the certificate that the endpoint names is good and trusted. The library then encrypts for the holder of
+/// its key, and ends the session when the server shows another one.
+pub(super) async fn admit(
     pki: Arc<Pki>,
     server: &Server,
     endpoint: &EndpointDescription,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<Result<Certificate, NotAdmitted>, Failure> {
     let der = endpoint.server_certificate.as_ref().to_vec();
     let application_uri = endpoint.server.application_uri.as_ref().to_owned();
     let presented_by = format!("{} at {}", server.name, server.endpoint);
@@ -110,12 +143,7 @@ async fn admit(
         let expected = Expected { host: &host, application_uri: &application_uri, pin: pin.as_ref() };
         pki.admit(&der, &expected, &presented_by, now)
     };
-    let judged = tokio::task::spawn_blocking(judging).await.map_err(credentials)?;
-    let certificate = judged.map_err(|error| Failure::NotAdmitted(error.to_string()))?;
-    if let Expiry::Soon(until) = Expiry::of(&certificate, now) {
-        warn!(source = %server.name, %until, "the server's certificate expires soon: renew it at the server");
-    }
-    Ok(())
+    tokio::task::spawn_blocking(judging).await.map_err(credentials)
 }
 
 /// A client that keeps a session alive over many connections.

@@ -1,28 +1,32 @@
 //! The loop of one server: opens a session, visits until it ends, rests, and opens another.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use opcua::client::{SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::types::StatusCode;
-use penstock_events::Observation;
+use penstock_events::{Observation, SourceName};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::account::{Account, Unheard};
 use super::failure::Failure;
 use super::ledger::Ledger;
-use super::link::{self, Happenings, Link};
-use super::pki::Passport;
+use super::link::{self, Ends, Happenings, Link};
+use super::pki::{Expiry, Passport, Reminder};
 use super::server::Server;
 use super::status::ServerStatus;
 use super::visit::{Contact, Ended, Visit};
 use crate::Clock;
 use crate::backoff::Backoff;
 
+/// How often the ends of certificates are looked at.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -49,14 +53,20 @@ pub async fn observe(server: Arc<Server>, wiring: Wiring) {
     let Wiring { observations, status, passport, clock, stop } = wiring;
     let ledger = Ledger::new(&server.name, status);
     let mut account = Account::new(Arc::clone(&server), ledger, clock.clone(), observations);
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut reminder) = (Backoff::new(), Reminder::default());
     loop {
         let opened = tokio::select! {
             opened = link::open(&server, &passport, &clock) => opened,
             () = stop.cancelled() => return,
         };
         let (ended, was_well) = match opened {
-            Ok(link) => visit(link, &mut account, &stop).await,
+            Ok(link) => {
+                let certificates = Certificates { ends: link.ends, passport: &passport, clock: &clock };
+                tokio::select! {
+                    ended = visit(link, &mut account, &stop) => ended,
+                    never = certificates.mind(&server.name, &mut reminder) => match never {},
+                }
+            }
             Err(failure) => (Ended::Failed(failure), false),
         };
         let failure = match ended {
@@ -83,9 +93,37 @@ pub async fn observe(server: Arc<Server>, wiring: Wiring) {
     }
 }
 
+/// The certificates of an open session, which may last for months.
+struct Certificates<'a> {
+    ends: Option<Ends>,
+    passport: &'a Passport,
+    clock: &'a Clock,
+}
+
+impl Certificates<'_> {
+    /// Says when they end soon, for as long as the session lasts.
+    async fn mind(self, source: &SourceName, reminder: &mut Reminder) -> Infallible {
+        let Some(ends) = self.ends else { return pending().await };
+        loop {
+            let now = self.clock.now();
+            self.passport.remind(now);
+            match reminder.due(ends.server, now) {
+                None | Some(Expiry::Far) => {}
+                Some(Expiry::Soon(until)) => {
+                    warn!(%source, %until, "the server's certificate expires soon: renew it at the server");
+                }
+                Some(Expiry::Over(since)) => {
+                    warn!(%source, %since, "the server's certificate has expired: its next session is refused");
+                }
+            }
+            sleep(LOOK_AT_CERTIFICATES).await;
+        }
+    }
+}
+
 /// Visits over an open session, and says whether all was well until it ended.
 async fn visit(mut link: Link, account: &mut Account, stop: &CancellationToken) -> (Ended, bool) {
-    account.ledger.connected();
+    account.ledger.connected(link.ends);
     let (contact, contacts) = watch::channel(Contact::Made { times: 0 });
     let mut visit = Visit::new(Arc::clone(&link.session), contacts, account);
     let ended = tokio::select! {

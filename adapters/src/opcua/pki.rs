@@ -14,6 +14,7 @@ mod file;
 mod fingerprint;
 mod own;
 mod passport;
+mod reminder;
 mod trust_list;
 mod verdict;
 
@@ -25,6 +26,7 @@ pub use certificate::{Certificate, InvalidCertificate, Signature};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use own::{Application, Expiry, OwnCertificate, OwnError};
 pub use passport::Passport;
+pub(super) use reminder::Reminder;
 pub use trust_list::{Kept, Listing, Rejection, Standing, TrustList, TrustListError};
 pub use verdict::{Check, Expected, InvalidCheck, Names, Pin, Refusal, Trusted, Verdict, judge};
 

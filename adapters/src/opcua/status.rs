@@ -38,6 +38,12 @@ pub struct ServerStatus {
     pub gaps: u64,
     /// Values that the server gave up because a queue was full.
     pub overflows: u64,
+    /// Until when the server's certificate is valid; none without security.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub certificate_ends: Option<Timestamp>,
+    /// Until when the gateway's own is.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub own_certificate_ends: Option<Timestamp>,
 }
 
 /// Whether a server answers.
@@ -76,6 +82,8 @@ impl ServerStatus {
             recovered: 0,
             gaps: 0,
             overflows: 0,
+            certificate_ends: None,
+            own_certificate_ends: None,
         }
     }
 }

@@ -173,7 +173,11 @@ impl OwnCertificate {
 impl Expiry {
     /// How long `certificate` is valid yet.
     pub fn of(certificate: &Certificate, now: Timestamp) -> Self {
-        let end = certificate.not_after();
+        Self::until(certificate.not_after(), now)
+    }
+
+    /// How long one that is valid until `end` still is.
+    pub fn until(end: Timestamp, now: Timestamp) -> Self {
         if now > end {
             Self::Over(end)
         } else if now.saturating_add(WARNED_AHEAD) >= end {

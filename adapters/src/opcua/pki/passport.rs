@@ -1,7 +1,7 @@
 //! The gateway's certificates, opened when the first server needs them, and tried again until they can be.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opcua::client::ClientBuilder;
 use penstock_events::Timestamp;
@@ -9,8 +9,8 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::Pki;
 use super::own::{Application, Expiry, OwnError};
+use super::{Pki, Reminder};
 
 /// Where the library keeps what it was told to believe.
 const LIBRARY: &str = "session";
@@ -23,12 +23,14 @@ pub struct Passport {
     root: PathBuf,
     application: Application,
     pki: OnceCell<Arc<Pki>>,
+    /// Shared by the observers of all servers, of whom whoever comes first says it: a message would need a task.
+    reminder: Mutex<Reminder>,
 }
 
 impl Passport {
     /// The certificates in the folder `root`. Nothing is opened yet.
     pub fn new(root: PathBuf, application: Application) -> Self {
-        Self { root, application, pki: OnceCell::new() }
+        Self { root, application, pki: OnceCell::new(), reminder: Mutex::default() }
     }
 
     /// The certificates, which are made when they are missing. What cannot be opened is tried again the next
@@ -49,15 +51,24 @@ impl Passport {
             Ok(Arc::new(pki))
         };
         let pki = self.pki.get_or_try_init(opening).await?;
-        let own = pki.own();
-        match own.expiry(now) {
-            Expiry::Far => {}
-            Expiry::Soon(until) => warn!(%until, "the gateway's certificate expires soon"),
-            Expiry::Over(since) => {
+        self.remind(now);
+        Ok(Arc::clone(pki))
+    }
+
+    /// Says that the gateway's certificate ends, when it is time to.
+    pub(in crate::opcua) fn remind(&self, now: Timestamp) {
+        let Some(pki) = self.pki.get() else { return };
+        let end = pki.own().certificate().not_after();
+        let due = self.reminder.lock().unwrap_or_else(PoisonError::into_inner).due(end, now);
+        match due {
+            None | Some(Expiry::Far) => {}
+            Some(Expiry::Soon(until)) => {
+                warn!(%until, "the gateway's certificate expires soon: every server must accept another one by then");
+            }
+            Some(Expiry::Over(since)) => {
                 warn!(%since, "the gateway's certificate has expired: servers may refuse it");
             }
         }
-        Ok(Arc::clone(pki))
     }
 
     /// Tells a client who it is.
