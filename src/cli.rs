@@ -2,6 +2,7 @@
 //! what it does.
 
 mod asked;
+mod browse;
 mod buffer;
 mod cause;
 mod check;
@@ -57,6 +58,7 @@ enum Command {
     /// Look who answers at an address and what can be read there, for commissioning
     #[command(subcommand)]
     Probe(probe::Probe),
+    Browse(browse::Browse),
     /// Ask the running gateway how it is: sources, buffer, destinations
     Status(status::Status),
     /// Look into the buffer, get events out of it, deliver them again
@@ -89,6 +91,7 @@ impl Cli {
             Command::Check(check) => check.execute(),
             Command::Read(read) => read.execute(),
             Command::Probe(probe) => probe.execute(),
+            Command::Browse(browse) => browse.execute(),
             Command::Status(status) => status.execute(),
             Command::Buffer(buffer) => buffer.execute(),
             Command::Dead(dead) => dead.execute(),

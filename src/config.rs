@@ -51,6 +51,7 @@ pub(crate) use modbus::{
     DEFAULT_CONNECT_TIMEOUT, address as modbus_address, parse_address as parse_modbus_address,
 };
 pub(crate) use mqtt::Destination;
+pub(crate) use opcua_server::ad_hoc_server;
 pub(crate) use pki::passport;
 pub(crate) use report::Report;
 use source::{Findings, Spot, Typing};

@@ -1,12 +1,14 @@
 //! What people see in a terminal: colours, numbers, times, tables and progress.
 
 mod progress;
+mod secret;
 mod table;
 
 use std::io::IsTerminal;
 
 use penstock_events::Timestamp;
 pub(crate) use progress::Bar;
+pub(crate) use secret::ask_secretly;
 pub(crate) use table::{Align, Mark, Table};
 
 /// How text is decorated.

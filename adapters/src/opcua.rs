@@ -18,6 +18,7 @@
 //! This module tree is the only place that knows `async-opcua`, whose library name is `opcua`.
 
 mod account;
+mod browse;
 mod code;
 mod dating;
 mod decode;
@@ -44,6 +45,7 @@ mod structure;
 mod tag;
 mod visit;
 
+pub use browse::{Browse, BrowseProgress, Class, Found, FoundNode, FoundVariable, NoSession, Shape, Shown};
 pub use code::status_in_words;
 pub use endpoint::{DEFAULT_PORT, EndpointUrl, InvalidEndpoint};
 pub use ledger::describe_metrics;

@@ -116,6 +116,31 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
     })
 }
 
+/// A server that no configuration knows, with what a configuration does not have to say.
+pub(crate) fn ad_hoc_server(
+    name: SourceName,
+    endpoint: EndpointUrl,
+    security: Security,
+    identity: Identity,
+) -> Server {
+    Server {
+        source: SourceId(0),
+        name,
+        endpoint,
+        security,
+        pin: None,
+        identity,
+        publish: DEFAULT_INTERVAL,
+        poll: DEFAULT_INTERVAL,
+        connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+        request_timeout: DEFAULT_REQUEST_TIMEOUT,
+        session_timeout: DEFAULT_SESSION_TIMEOUT,
+        history: Duration::ZERO,
+        subscription_size: Server::DEFAULT_SUBSCRIPTION_SIZE,
+        tags: Vec::new(),
+    }
+}
+
 fn identity(table: &Table<'_>, context: &Context<'_>) -> Identity {
     let login = credentials::login(table, context.folder, context.purpose);
     let certificate = tls::identity(table, context.folder);

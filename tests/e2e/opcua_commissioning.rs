@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::oven::toml;
 use crate::harness::{Gateway, Library, Oven, Penstock, RegisterMap, Site, eventually, free_port};
 
-/// EX_UNAVAILABLE and EX_NOPERM (sysexits.h).
+/// EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE and EX_NOPERM (sysexits.h).
+const USAGE: i32 = 64;
+const NO_INPUT: i32 = 66;
 const UNAVAILABLE: i32 = 69;
 const NO_PERMISSION: i32 = 77;
 
@@ -100,4 +102,141 @@ fn a_server_that_is_off_and_a_password_that_is_out_of_reach_are_said_and_nobody_
     assert_eq!(off.code(), UNAVAILABLE);
     assert!(off.stdout().contains("bad: disconnected"), "{}", off.stdout());
     assert!(off.stderr().contains("oven does not answer: cannot connect"), "{}", off.stderr());
+}
+
+/// Runs `browse` at the oven, without a configuration.
+#[track_caller]
+fn browse(oven: &Oven, arguments: &[&str]) -> Penstock {
+    let endpoint = format!("opc.tcp://{}/oven", oven.address());
+    Penstock::run(&[&["browse", &endpoint], arguments].concat())
+}
+
+#[test]
+fn a_server_is_browsed_as_a_tree_that_ends_though_nodes_lead_back() {
+    let oven = Oven::with(&["--zones"]);
+    let browsed = browse(&oven, &[]);
+    assert_eq!(browsed.code(), 0, "{}", browsed.stderr());
+    let tree = browsed.stdout();
+    let names: Vec<String> = tree
+        .lines()
+        .filter(|line| line.contains('─') || line.starts_with("Objects"))
+        .map(|line| {
+            line.split("  ").find(|part| part.contains(char::is_alphanumeric)).expect("a name").to_owned()
+        })
+        .collect();
+    for name in
+        ["Objects", "├─ Server", "└─ Oven", "├─ Count", "├─ Zone 1", "├─ Temp", "└─ Reset", "└─ Zone 2"]
+    {
+        assert!(names.iter().any(|line| line.ends_with(name)), "no {name} in:\n{tree}");
+    }
+    assert!(!names.iter().any(|line| line.contains("EngineeringUnits")), "properties stand aside:\n{tree}");
+    assert!(tree.contains("the server's own state: look with --from i=2253"), "{tree}");
+    assert!(tree.contains("2 more references to nodes that stand elsewhere in the tree"), "{tree}");
+    let temp =
+        tree.lines().find(|line| line.contains("─ Temp  ") && line.contains("Zone1")).expect("it is there");
+    for word in ["Double", "read", "Cel", "nsu=urn:plant:oven;s=\"Zone1\".\"Temp\""] {
+        assert!(temp.contains(word), "no {word} in {temp}");
+    }
+
+    let shallow = browse(&oven, &["--depth", "1"]).stdout();
+    assert!(shallow.contains("└─ Oven") && !shallow.contains("Count"), "{shallow}");
+    let server = browse(&oven, &["--from", "i=2253", "--depth", "2"]).stdout();
+    assert!(server.contains("ServerStatus") && server.contains("NamespaceArray"), "{server}");
+}
+
+#[test]
+fn what_is_looked_for_comes_as_a_table_or_as_json_with_its_value() {
+    let oven = Oven::with(&["--zones"]);
+    let table = browse(&oven, &["--filter", "*zone ?/TEMP", "--values", "--table"]);
+    assert_eq!(table.code(), 0, "{}", table.stderr());
+    let rows = table.stdout();
+    let rows: Vec<Vec<&str>> = rows.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["PATH", "TYPE", "ACCESS", "VALUE", "UNIT", "NODE"]);
+    let second =
+        ["Oven/Zone", "2/Temp", "Double", "read", "802", "Cel", "nsu=urn:plant:oven;s=\"Zone2\".\"Temp\""];
+    assert_eq!(rows[2], second);
+
+    let lines = browse(&oven, &["--filter", "zones", "--values", "--json"]).json();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for (key, value) in [
+        ("path", json!("Oven/Zones")),
+        ("node", json!("nsu=urn:plant:oven;s=Zones")),
+        ("class", json!("variable")),
+        ("type", json!("Double")),
+        ("readable", json!(true)),
+        ("historizing", json!(false)),
+        ("elements", json!(3)),
+        ("first_elements", json!([20.0, 21.0, 22.0])),
+    ] {
+        assert_eq!(lines[0][key], value, "{key} of {}", lines[0]);
+    }
+    let nothing = browse(&oven, &["--filter", "furnace"]);
+    assert_eq!(nothing.code(), NO_INPUT);
+    let cut = browse(&oven, &["--most", "5", "--json"]);
+    assert_eq!((cut.code(), cut.json().len()), (UNAVAILABLE, 5));
+    assert!(cut.stderr().contains("there are more than 5 nodes"), "{}", cut.stderr());
+}
+
+#[test]
+fn browsing_makes_a_configuration_that_a_check_takes_and_that_reads_what_was_found() {
+    let oven = Oven::with(&["--zones", "--many", "30"]);
+    let browsed = browse(&oven, &["--from", "nsu=urn:plant:oven;s=Nowhere", "--toml"]);
+    assert_eq!(browsed.code(), UNAVAILABLE);
+    let toml = browse(&oven, &["--toml"]).stdout();
+    assert!(toml.contains("{ name = \"Zone-1.Temp\", node = \"nsu=urn:plant:oven;s=\\\"Zone1\\\".\\\"Temp\\\"\", unit = \"Cel\" },"), "{toml}");
+    assert!(
+        toml.contains("# { name = \"Zones.0\", node = \"nsu=urn:plant:oven;s=Zones\", element = 0 },"),
+        "{toml}"
+    );
+    for why in ["Range {…}: one tag for each field", "this user may not read it"] {
+        assert!(toml.contains(why), "no {why:?} in:\n{toml}");
+    }
+    let name = format!("name = \"{}\"", oven.address().ip().to_string().replace('.', "-"));
+    assert!(toml.contains(&name), "{toml}");
+    let named = toml.replace(&name, "name = \"oven\"");
+    let asset = "[[asset]]\npath = \"a/oven\"\ntelemetry = [{ tag = \"oven.*\" }]\n";
+    let site = Site::empty().device(&format!("\n{named}")).device(asset).uplink(free_port());
+    let gateway = Gateway::stopped(&site.toml());
+    let read = by_tag(gateway.json(&["read", "oven", "--json"]));
+    assert_eq!(read.len(), 5 + 30 + 2, "all but what is a comment: {read:?}");
+    assert!(read.values().all(|record| record["quality"]["status"] == "good"), "{read:?}");
+    assert_eq!(read["oven.Zone-2.Temp"]["value"], 802.0);
+    let again = gateway.command(&["browse", "oven", "--filter", "still"]);
+    assert!(again.stdout().contains("─ Still"), "a source is browsed by its name: {}", again.stderr());
+}
+
+#[test]
+fn a_secured_server_is_browsed_once_it_is_trusted_by_a_user_whose_password_is_on_no_command_line() {
+    let oven = Oven::with(&["--secure"]);
+    let gateway = configured(&oven, "security = \"Basic256Sha256/SignAndEncrypt\"");
+    gateway.write("password", "hunter2\n");
+    gateway.write("wrong", "not-this-one\n");
+    let endpoint = format!("opc.tcp://{}/oven", oven.address());
+    let browse = |security: &[&str], password: &str| {
+        let file = gateway.path(password).display().to_string();
+        let user = ["--username", "edge", "--password-file", &file, "--filter", "still"];
+        gateway.command(&[&["browse", &endpoint], security, &user[..]].concat())
+    };
+    let secured = ["--security", "Aes256-Sha256-RsaPss/SignAndEncrypt"];
+    let over_none = browse(&[], "password");
+    assert_eq!(over_none.code(), USAGE);
+    assert!(over_none.stderr().contains("add --security"), "{}", over_none.stderr());
+
+    let refused = browse(&secured, "password");
+    assert_eq!(refused.code(), UNAVAILABLE);
+    let listed = gateway.json(&["trust", "list", "--json"]);
+    let server = listed.iter().find(|one| one["standing"] == "refused").expect("it was kept");
+    let fingerprint = server["fingerprint"].as_str().expect("a fingerprint");
+    assert!(
+        refused.stderr().contains(&format!("penstock trust accept {fingerprint}")),
+        "{}",
+        refused.stderr()
+    );
+    assert_eq!(gateway.command(&["trust", "accept", fingerprint, "--yes"]).code(), 0);
+
+    let wrong = browse(&secured, "wrong");
+    assert!(wrong.stderr().contains("mend username and password"), "{}", wrong.stderr());
+    let trusted = browse(&secured, "password");
+    assert_eq!(trusted.code(), 0, "{}", trusted.stderr());
+    assert!(trusted.stdout().contains("─ Still"), "{}", trusted.stdout());
 }

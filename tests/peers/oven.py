@@ -189,6 +189,29 @@ class Oven:
             await add(f"T{number}", 0.0, ua.VariantType.Double)
         if self.types:
             await self.types.furnish()
+        if self.options.zones:
+            await self.divide()
+
+    async def divide(self):
+        """Two zones with the same names in them, what cannot be a tag, and a way back to where one came from."""
+        celsius = ua.EUInformation()
+        celsius.NamespaceUri = "http://www.opcfoundation.org/UA/units/un/cefact"
+        celsius.UnitId = 4408652
+        celsius.DisplayName = ua.LocalizedText("°C")
+        for number in (1, 2):
+            zone = await self.folder.add_object(ua.NodeId(f"Zone{number}", self.namespace), f"Zone {number}")
+            node = ua.NodeId(f'"Zone{number}"."Temp"', self.namespace)
+            temp = await zone.add_variable(node, "Temp", 800.0 + number, ua.VariantType.Double)
+            await temp.add_property(0, "EngineeringUnits", celsius)
+            secret = await zone.add_variable(ua.NodeId(f"Secret{number}", self.namespace), "Secret", 1)
+            await secret.unset_attr_bit(ua.AttributeIds.UserAccessLevel, ua.AccessLevel.CurrentRead)
+            await zone.add_variable(ua.NodeId(f"Range{number}", self.namespace), "Range", ua.Range(0, 9))
+            await zone.add_method(ua.NodeId(f"Reset{number}", self.namespace), "Reset", lambda parent: [])
+            await zone.add_reference(self.folder, ua.ObjectIds.Organizes)
+
+    def tell(self, tag, value, at=None):
+        record(tag=tag, value=value, at=micros(at or now()))
+
     async def add(self, name, value, kind, at=None):
         node = ua.NodeId(name, self.namespace)
         self.variables[name] = variable = await self.folder.add_variable(node, name, value, kind)
@@ -250,6 +273,7 @@ def main():
     parser.add_argument("--secretive", action="store_true")
     parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--types", action="store_true")
+    parser.add_argument("--zones", action="store_true")
     parser.add_argument("--secure", action="store_true")
     parser.add_argument("--ends-in", type=int, metavar="DAYS")
     parser.add_argument("--expired", dest="ends_in", action="store_const", const=-1)

@@ -49,6 +49,16 @@ pub enum InvalidNode {
 }
 
 impl NodeAddress {
+    /// The address of the node `id` at a server whose namespace array is `namespaces`: by URI wherever it has one.
+    pub(super) fn of(id: &NodeId, namespaces: &[String]) -> Self {
+        let uri = namespaces.get(usize::from(id.namespace)).filter(|uri| id.namespace > 0 && !uri.is_empty());
+        let namespace = match uri {
+            Some(uri) => Namespace::Uri(uri.as_str().into()),
+            None => Namespace::Index(id.namespace),
+        };
+        Self { namespace, identifier: id.identifier.clone() }
+    }
+
     /// The namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
