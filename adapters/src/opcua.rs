@@ -22,6 +22,7 @@ mod browse;
 mod code;
 mod dating;
 mod decode;
+mod discovery;
 mod endpoint;
 mod failure;
 #[cfg(any(test, fuzzing))]
@@ -47,6 +48,7 @@ mod visit;
 
 pub use browse::{Browse, BrowseProgress, Class, Found, FoundNode, FoundVariable, NoSession, Shape, Shown};
 pub use code::status_in_words;
+pub use discovery::{Discovery, Login, Offer, Presented, discover};
 pub use endpoint::{DEFAULT_PORT, EndpointUrl, InvalidEndpoint};
 pub use ledger::describe_metrics;
 pub use node::{InvalidNode, Namespace, NodeAddress};
@@ -54,5 +56,5 @@ pub use observer::{Wiring, observe};
 pub use part::{InvalidPart, Part};
 pub use security::{Identity, InvalidSecurity, Mode, Password, Policy, Security};
 pub use server::{InvalidServer, Server};
-pub use status::{ServerLink, ServerStatus};
+pub use status::{Pace, ServerLink, ServerStatus, SlowedTag};
 pub use tag::{Acquisition, Deadband, Discard, Sampling, Tag, Trigger};

@@ -9,7 +9,9 @@ use futures_util::future::join_all;
 use penstock_adapters::Clock;
 use penstock_adapters::modbus::{self, Device, DeviceStatus, Group, Line, Link, Tag};
 use penstock_adapters::opcua::pki::Passport;
-use penstock_adapters::opcua::{self as opc_ua, Acquisition, Sampling, Server, ServerLink, ServerStatus};
+use penstock_adapters::opcua::{
+    self as opc_ua, Acquisition, Pace, Sampling, Server, ServerLink, ServerStatus,
+};
 use penstock_events::{Observation, SourceId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -64,15 +66,17 @@ pub(super) fn narrowed_servers(
     };
     let narrow = |server: &Server| {
         let tags: Vec<_> = server.tags.iter().filter(|tag| is_wanted(tag)).map(paced).collect();
-        (!tags.is_empty()).then(|| Server { tags, publish: every, poll: every, ..server.clone() })
+        // What is shown is the present.
+        let history = Duration::ZERO;
+        (!tags.is_empty()).then(|| Server { tags, publish: every, poll: every, history, ..server.clone() })
     };
     servers.iter().filter_map(narrow).collect()
 }
 
 impl Asked {
     /// Begins to ask them. Nothing is asked but in [`Asked::next`].
-    pub(super) fn polling(lines: Vec<Line>, servers: Vec<Server>, passport: Passport) -> Self {
-        let (clock, stop, passport) = (Clock::system(), CancellationToken::new(), Arc::new(passport));
+    pub(super) fn polling(lines: Vec<Line>, servers: Vec<Server>, passport: &Arc<Passport>) -> Self {
+        let (clock, stop) = (Clock::system(), CancellationToken::new());
         let (sender, observations) = mpsc::channel(QUEUE);
         let mut statuses = BTreeMap::new();
         let mut polls: Vec<Polling> = Vec::new();
@@ -92,7 +96,7 @@ impl Asked {
             let (status, view) = watch::channel(ServerStatus::starting(server.name.clone(), clock.now()));
             statuses.insert(server.source, SourceView::OpcUa(view));
             let (observations, clock, stop) = (sender.clone(), clock.clone(), stop.clone());
-            let passport = Arc::clone(&passport);
+            let passport = Arc::clone(passport);
             let wiring = opc_ua::Wiring { observations, status, passport, clock, stop };
             polls.push(Box::pin(opc_ua::observe(Arc::new(server), wiring)));
         }
@@ -130,6 +134,14 @@ impl Asked {
                 ServerLink::Down { detail, .. } => Some(detail.clone()),
                 ServerLink::Starting | ServerLink::Up => None,
             },
+        }
+    }
+
+    /// What the server `source` makes of the wishes; none before it said so.
+    pub(super) fn pace(&self, source: SourceId) -> Option<Pace> {
+        match self.statuses.get(&source)? {
+            SourceView::OpcUa(status) => status.borrow().pace.clone(),
+            SourceView::Modbus(_) => None,
         }
     }
 

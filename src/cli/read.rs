@@ -5,6 +5,7 @@ mod sheet;
 
 use std::io::{self, IsTerminal};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -51,12 +52,12 @@ impl Read {
         let every = if self.watch { self.every.max(SHORTEST_WATCH) } else { AT_ONCE };
         let lines = narrowed(&config.modbus, every, |tag| wanted.contains(&tag.id()));
         let servers = narrowed_servers(&config.opcua, every, |tag| wanted.contains(&tag.id));
-        let passport = session::passport(&config, &servers)?;
+        let passport = Arc::new(session::passport(&config, &servers)?);
         install_cryptography();
         let sheet = Sheet::of(&config.plan, &lines, &servers);
         let patience = servers.iter().map(session::patience).max();
         runtime()?.block_on(async {
-            let asked = Asked::polling(lines, servers, passport);
+            let asked = Asked::polling(lines, servers, &passport);
             self.show(asked, sheet, patience, &config).await
         })
     }

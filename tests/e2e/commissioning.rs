@@ -251,7 +251,11 @@ fn a_check_that_probes_tells_who_can_be_used_and_what_to_do_about_the_others() {
     let good = Site::empty().device(&device("plc", map.address(), 1)).uplink(broker.address());
     let all_well = Configuration::of(&good).check(&["--probe"]);
     assert_eq!(all_well.code(), 0, "{}{}", all_well.stdout(), all_well.stderr());
-    assert!(all_well.stdout().contains("1 of 8 tags not good: plc.absent (modbus-exception-2)"));
+    assert!(
+        all_well
+            .stdout()
+            .contains("1 of 8 tags not good: plc.absent: modbus-exception-2 (illegal data address)")
+    );
 
     let bad = good.device(&device("wrong-unit", map.address(), 9)).device(&device("gone", free_port(), 1));
     let configuration = Configuration::of(&bad);

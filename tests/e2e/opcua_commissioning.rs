@@ -1,6 +1,7 @@
 //! Commissioning of OPC UA servers: `read`, `browse` and `check --probe` against asyncua.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
@@ -239,4 +240,109 @@ fn a_secured_server_is_browsed_once_it_is_trusted_by_a_user_whose_password_is_on
     let trusted = browse(&secured, "password");
     assert_eq!(trusted.code(), 0, "{}", trusted.stderr());
     assert!(trusted.stdout().contains("─ Still"), "{}", trusted.stdout());
+}
+
+/// The oven's row of `check --probe --json`, and how the command ended.
+fn probed(gateway: &Gateway) -> (Value, i32) {
+    let config = gateway.config().display().to_string();
+    let done = Penstock::run(&["check", &config, "--probe", "--json"]);
+    let report: Value = serde_json::from_str(&done.stdout()).expect("JSON");
+    let rows = report["reached"].as_array().expect("a list");
+    (rows.iter().find(|row| row["name"] == "oven").expect("the oven").clone(), done.code())
+}
+
+/// What `check --probe` tells people.
+fn told(gateway: &Gateway) -> String {
+    let config = gateway.config().display().to_string();
+    Penstock::run(&["check", &config, "--probe"]).stdout()
+}
+
+#[test]
+fn a_check_tells_what_a_server_offers_and_the_line_to_write_for_it() {
+    let oven = Oven::with(&["--secure"]);
+    let gateway = configured(&oven, "security = \"Aes128-Sha256-RsaOaep/Sign\"");
+    let (row, code) = probed(&gateway);
+    assert_eq!(code, UNAVAILABLE);
+    assert_eq!((&row["answers"], &row["lets_in"]), (&json!(true), &json!(false)), "{row}");
+    assert_eq!(row["advice"], "Write  security = \"Aes256-Sha256-RsaPss/SignAndEncrypt\"", "{row}");
+    let offers: Vec<&str> = row["opcua"]["offers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["security"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "Aes256-Sha256-RsaPss/SignAndEncrypt",
+        "Basic256Sha256/SignAndEncrypt",
+        "Aes128-Sha256-RsaOaep/SignAndEncrypt",
+        "Basic256Sha256/Sign",
+    ];
+    assert_eq!(offers, expected);
+    assert_eq!(row["opcua"]["offers"][0]["users"], json!(["anonymous", "user name", "user certificate"]));
+    let table = told(&gateway);
+    assert!(table.contains("  Basic256Sha256/Sign  ") && table.contains("anonymous, user name"), "{table}");
+}
+
+#[test]
+fn a_check_judges_the_certificate_and_logs_in_and_reads_every_tag_once() {
+    let oven = Oven::with(&["--secure", "--ends-in", "20"]);
+    let login = "username = \"edge\"\npassword = { file = \"password\" }";
+    let security = "security = \"Basic256Sha256/SignAndEncrypt\"";
+    let gateway = configured(&oven, security);
+    gateway.write(
+        "config.toml",
+        &Site::empty()
+            .device(&toml(oven.address(), &format!("{security}\n{login}")))
+            .uplink(free_port())
+            .toml(),
+    );
+    gateway.write("password", "not-this-one\n");
+
+    let (row, _) = probed(&gateway);
+    let certificate = &row["opcua"]["certificate"];
+    assert_eq!(certificate["trusted"], false, "{row}");
+    assert!(
+        certificate["against"][0].as_str().is_some_and(|why| why.contains("nobody has accepted it")),
+        "{row}"
+    );
+    let fingerprint = certificate["fingerprint"].as_str().expect("a fingerprint").to_owned();
+    let advice = row["advice"].as_str().expect("advice");
+    assert!(advice.contains(&format!("penstock trust accept {}", &fingerprint[..16])), "{advice}");
+    assert_eq!(gateway.command(&["trust", "accept", &fingerprint[..16], "--yes"]).code(), 0);
+
+    let (row, code) = probed(&gateway);
+    assert_eq!((code, &row["lets_in"]), (UNAVAILABLE, &json!(false)), "{row}");
+    assert!(row["reason"].as_str().is_some_and(|why| why.contains("mend username and password")), "{row}");
+    gateway.write("password", "hunter2\n");
+
+    let (row, _) = probed(&gateway);
+    assert_eq!((&row["usable"], &row["lets_in"]), (&json!(true), &json!(true)), "{row}");
+    let bad = json!([{ "tag": "oven.never", "cause": "opcua-0x80340000", "detail": "BadNodeIdUnknown (no such node)" }]);
+    assert_eq!((&row["opcua"]["tags"], &row["opcua"]["bad_tags"]), (&json!(8), &bad), "{row}");
+    let table = told(&gateway);
+    for words in
+        ["1 of 8 tags not good", "BadNodeIdUnknown (no such node)", "trusted", "expires soon, at ", "our own"]
+    {
+        assert!(table.contains(words), "no {words:?} in:\n{table}");
+    }
+}
+
+#[test]
+fn a_check_tells_of_a_server_that_is_off_and_of_one_that_is_something_else() {
+    let mut oven = Oven::start();
+    let gateway = configured(&oven, "security = \"None\"");
+    let (row, _) = probed(&gateway);
+    assert_eq!(row["lets_in"], true, "{row}");
+    assert_eq!(row["opcua"]["slower"], Value::Null, "{row}");
+    oven.kill();
+    let (row, code) = probed(&gateway);
+    assert_eq!((code, &row["reached"], &row["answers"]), (UNAVAILABLE, &json!(false), &Value::Null), "{row}");
+    assert!(row["reason"].as_str().is_some_and(|why| why.contains("cannot connect")), "{row}");
+    assert!(row["advice"].as_str().is_some_and(|what| what.contains("Is it on")), "{row}");
+
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let toml = toml(mute.local_addr().expect("it is bound"), "security = \"None\"\nconnect_timeout = \"1s\"");
+    let (row, code) = probed(&Gateway::stopped(&Site::empty().device(&toml).uplink(free_port()).toml()));
+    assert_eq!((code, &row["reached"], &row["answers"]), (UNAVAILABLE, &json!(true), &json!(false)), "{row}");
+    assert!(row["advice"].as_str().is_some_and(|what| what.contains("Is it an OPC UA server")), "{row}");
 }

@@ -21,7 +21,9 @@ fn meaning(status: StatusCode) -> Option<&'static str> {
         StatusCode::BadNotReadable => "not readable",
         StatusCode::BadUserAccessDenied => "this user may not",
         StatusCode::BadIndexRangeNoData | StatusCode::BadIndexRangeInvalid => "no such element",
-        StatusCode::BadTypeMismatch => "an array or a structure, not one value",
+        StatusCode::BadTypeMismatch => "not one value: choose an element or a field",
+        StatusCode::BadNotFound => "no such field",
+        StatusCode::BadDataTypeIdUnknown => "the server does not tell its type",
         StatusCode::BadNoData => "no value",
         StatusCode::BadWaitingForInitialData => "no value yet",
         StatusCode::BadMonitoredItemFilterUnsupported | StatusCode::BadFilterNotAllowed => {

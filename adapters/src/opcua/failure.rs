@@ -11,7 +11,7 @@ use super::decode;
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server cannot be reached, or speaks something else.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {0}; is it on, and are address and port right?")]
     Connect(StatusCode),
     /// The server takes too long.
     #[error("no session within {0:?}")]

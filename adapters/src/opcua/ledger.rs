@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::failure::Failure;
 use super::history::Gaps;
 use super::link::Ends;
-use super::status::{ServerLink, ServerStatus};
+use super::status::{Pace, ServerLink, ServerStatus, SlowedTag};
 
 const CONNECTS: &str = "penstock_connects_total";
 const RESUMED: &str = "penstock_opcua_sessions_resumed_total";
@@ -107,6 +107,15 @@ impl Ledger {
             status.certificate_ends = ends.map(|ends| ends.server);
             status.own_certificate_ends = ends.map(|ends| ends.own);
         });
+    }
+
+    /// The server has said how often it looks and publishes.
+    pub(super) fn paced(&self, pace: Pace) {
+        if let Some(SlowedTag { tag, asked_ms, granted_ms }) = &pace.slowest {
+            let tags = pace.slowed_tags;
+            info!(source = %self.source, tags, slowest = %tag, asked_ms, granted_ms, "the server samples tags more slowly than asked for");
+        }
+        self.status.send_modify(|status| status.pace = Some(pace));
     }
 
     /// The session goes on over another connection.

@@ -1,8 +1,11 @@
 //! Which of a server's endpoints is used: exactly what is configured, or none. Pure.
 
+use std::collections::BTreeSet;
+
 use opcua::crypto::SecurityPolicy;
 use opcua::types::{EndpointDescription, MessageSecurityMode, UserTokenPolicy, UserTokenType};
 
+use super::discovery::Login;
 use super::failure::Failure;
 use super::security::{Identity, Mode, Policy, Security};
 use super::server::Server;
@@ -59,6 +62,22 @@ fn spelled_out(policy: &UserTokenPolicy, endpoint: &EndpointDescription) -> User
     policy
 }
 
+/// The ways to log in at an endpoint of this security in which nothing can be read or replayed.
+pub(super) fn users(endpoint: &EndpointDescription) -> Vec<Login> {
+    let Some(security) = security_of(endpoint) else { return Vec::new() };
+    let tokens = endpoint.user_identity_tokens.as_deref().unwrap_or_default();
+    let is_usable = |policy: &&UserTokenPolicy| is_safe(policy, security);
+    let kinds = tokens.iter().filter(is_usable).filter_map(|policy| match policy.token_type {
+        UserTokenType::Anonymous => Some(Login::Anonymous),
+        UserTokenType::UserName => Some(Login::UserName),
+        UserTokenType::Certificate => Some(Login::Certificate),
+        UserTokenType::IssuedToken => None,
+    });
+    // What is offered may still be refused here: no user logs in over a connection that everybody can change.
+    let is_spoken = |user: &Login| security != Security::None || *user == Login::Anonymous;
+    kinds.filter(is_spoken).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 /// Whether nobody can read or replay what is sent to log in this way (OPC 10000-4, section 7.41).
 fn is_safe(policy: &UserTokenPolicy, security: Security) -> bool {
     let uri = policy.security_policy_uri.as_ref();
@@ -81,7 +100,7 @@ fn is_sound(policy: SecurityPolicy) -> bool {
 }
 
 /// The security of an endpoint; none when it is one that is not spoken.
-fn security_of(endpoint: &EndpointDescription) -> Option<Security> {
+pub(super) fn security_of(endpoint: &EndpointDescription) -> Option<Security> {
     let policy = match SecurityPolicy::from_uri(endpoint.security_policy_uri.as_ref()) {
         SecurityPolicy::None if endpoint.security_mode == MessageSecurityMode::None => {
             return Some(Security::None);

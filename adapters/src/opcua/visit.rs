@@ -21,6 +21,7 @@ use super::account::{Account, Unheard};
 use super::failure::Failure;
 use super::request::MOST_OPERATIONS;
 use super::sharing::Sharing;
+use super::status::Pace;
 use super::structure::Types;
 use history::Retrieval;
 use items::Item;
@@ -94,6 +95,8 @@ pub(super) struct Visit<'a> {
     create_size: usize,
     read_size: usize,
     retry: Option<(Instant, Duration)>,
+    /// What the server makes of the wishes.
+    pace: Pace,
     made: u64,
     was_well: bool,
 }
@@ -127,6 +130,7 @@ impl<'a> Visit<'a> {
             create_size: MOST_OPERATIONS,
             read_size: MOST_OPERATIONS,
             retry: None,
+            pace: Pace::default(),
             made: 0,
             was_well: false,
         }
@@ -152,6 +156,7 @@ impl<'a> Visit<'a> {
 
     async fn visit(&mut self) -> Result<Infallible, Ended> {
         self.set_up().await?;
+        self.account.ledger.paced(std::mem::take(&mut self.pace));
         self.was_well = true;
         self.account.answers().await?;
         loop {

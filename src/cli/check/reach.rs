@@ -1,22 +1,26 @@
-//! Who can be reached: for `penstock check --probe`. Every Modbus device is read once, every OPC UA
-//! server connected to and every broker visited, all at the same time; nothing is written and nothing published.
+//! Who can be reached: for `penstock check --probe`. Every Modbus device and every OPC UA server is read once and every
+//! broker visited, all at the same time; nothing is written and nothing published.
+
+mod advice;
+mod details;
+mod server;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use penstock_adapters::modbus::{Device, Transport};
-use penstock_adapters::opcua::Server;
+use penstock_adapters::opcua::pki::Passport;
 use penstock_events::{Cause, Observation, Sample, SourceId};
 use penstock_uplink::mqtt::{self, Reach};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::super::asked::{Asked, narrowed};
-use super::super::{install_cryptography, print, runtime};
+use super::super::cause::in_words;
+use super::super::{install_cryptography, print, runtime, session};
 use crate::config::{self, Config, Destination};
 use crate::exit::Exit;
-use crate::terminal::{Align, Style, Table, counted};
+use crate::terminal::{Align, Style, Table, counted, printable};
 
 /// As for `penstock read`: the first slot comes soon.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -38,7 +42,7 @@ pub(super) struct Reached {
     name: String,
     address: String,
     reached: bool,
-    /// Not known where it was not reached, and not tried with OPC UA.
+    /// Not known where it was not reached.
     answers: Option<bool>,
     /// Whether it lets us in; devices let everyone in who reaches them.
     lets_in: Option<bool>,
@@ -46,15 +50,19 @@ pub(super) struct Reached {
     reason: Option<String>,
     /// What to do about it.
     advice: Option<String>,
+    /// What else there is to say of an OPC UA server.
+    server: Option<server::Report>,
 }
 
 /// Visits everyone.
 pub(super) fn probe(config: &Config) -> Result<Vec<Reached>, Exit> {
     install_cryptography();
+    let passport = Arc::new(session::passport(config, &config.opcua)?);
     runtime()?.block_on(async {
-        let servers = join_all(config.opcua.iter().map(server));
+        let servers = server::visit(config, &passport);
         let destinations = join_all(config.mqtt.iter().map(destination));
-        let (devices, servers, destinations) = tokio::join!(devices(config), servers, destinations);
+        let (devices, servers, destinations) =
+            tokio::join!(devices(config, &passport), servers, destinations);
         Ok(devices.into_iter().chain(servers).chain(destinations).collect())
     })
 }
@@ -69,12 +77,24 @@ pub(super) fn print(all: &[Reached]) -> Result<(), Exit> {
     drop(table);
     let style = Style::of(&std::io::stdout());
     for one in all {
-        let Some(reason) = &one.reason else { continue };
+        if one.reason.is_none() && one.server.is_none() {
+            continue;
+        }
         print::line("")?;
-        let name = if one.is_usable() { style.doubtful(&one.name) } else { style.bad(&one.name) };
-        print::line(&format!("{name}: {reason}"))?;
+        let name = match (&one.reason, one.is_usable()) {
+            (None, _) => style.bold(&one.name),
+            (Some(_), true) => style.doubtful(&one.name),
+            (Some(_), false) => style.bad(&one.name),
+        };
+        match &one.reason {
+            Some(reason) => print::line(&format!("{name}: {}", printable(reason)))?,
+            None => print::line(&name)?,
+        }
         if let Some(advice) = &one.advice {
-            print::line(&format!("    {advice}"))?;
+            print::line(&format!("    {}", printable(advice)))?;
+        }
+        if let Some(server) = &one.server {
+            server.lines(style).iter().try_for_each(|line| print::line(line))?;
         }
     }
     print::line("")
@@ -97,7 +117,7 @@ pub(super) fn verdict(all: &[Reached]) -> Result<(), Exit> {
     }
 }
 
-async fn devices(config: &Config) -> Vec<Reached> {
+async fn devices(config: &Config, passport: &Arc<Passport>) -> Vec<Reached> {
     let lines = narrowed(&config.modbus, AT_ONCE, |_| true);
     let devices: BTreeMap<SourceId, (Transport, &Device)> = config
         .modbus
@@ -105,8 +125,7 @@ async fn devices(config: &Config) -> Vec<Reached> {
         .flat_map(|line| line.devices.iter().map(|device| (line.transport.clone(), &**device)))
         .map(|(transport, device)| (device.source, (transport, device)))
         .collect();
-    let mut asked =
-        Asked::polling(lines, Vec::new(), config::passport(config.pki.clone(), &config.plan.origin));
+    let mut asked = Asked::polling(lines, Vec::new(), passport);
     let mut heard: BTreeMap<SourceId, Observation> = BTreeMap::new();
     while heard.len() < devices.len() {
         let Some(observation) = asked.next().await else { break };
@@ -125,7 +144,8 @@ async fn devices(config: &Config) -> Vec<Reached> {
                     Sample::Bad(cause) => Some((&config.plan.tags[reading.tag.0 as usize].path, *cause)),
                     Sample::Good(_) | Sample::Uncertain(..) => None,
                 });
-                let bad: Vec<String> = bad.map(|(path, cause)| format!("{path} ({cause})")).collect();
+                let bad: Vec<String> =
+                    bad.map(|(path, cause)| format!("{path}: {}", in_words(cause))).collect();
                 reached.tags(readings.len(), &bad);
             }
             Some(Observation::Lost { cause, .. }) => reached.lost(*cause, detail, device.unit, &transport),
@@ -134,28 +154,6 @@ async fn devices(config: &Config) -> Vec<Reached> {
         reached
     };
     devices.into_iter().map(judge).collect()
-}
-
-/// Only whether there is a connection: a session would be one more of the few that a server has.
-async fn server(server: &Server) -> Reached {
-    let endpoint = &server.endpoint;
-    let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
-    let reason = match timeout(server.connect_timeout, connecting).await {
-        Ok(Ok(_at_once_closed)) => None,
-        Ok(Err(error)) => Some(format!("cannot connect: {error}")),
-        Err(_elapsed) => Some(format!("no connection within {:?}", server.connect_timeout)),
-    };
-    let advice = "Is it on, are name and port right, is a firewall in between?";
-    Reached {
-        kind: "opcua",
-        name: server.name.to_string(),
-        address: format!("{}:{}", endpoint.host(), endpoint.port()),
-        reached: reason.is_none(),
-        answers: None,
-        lets_in: None,
-        advice: reason.is_some().then(|| advice.to_owned()),
-        reason,
-    }
 }
 
 async fn destination(destination: &Destination) -> Reached {
@@ -184,6 +182,7 @@ async fn destination(destination: &Destination) -> Reached {
         lets_in: (reach >= Reach::Answered).then_some(reach >= Reach::Accepted),
         reason,
         advice: advice.map(str::to_owned),
+        server: None,
     }
 }
 
@@ -198,6 +197,7 @@ impl Reached {
             lets_in: None,
             reason: None,
             advice: None,
+            server: None,
         }
     }
 
@@ -260,6 +260,7 @@ impl Reached {
             "lets_in": self.lets_in,
             "reason": self.reason,
             "advice": self.advice,
+            "opcua": self.server.as_ref().map(server::Report::to_json),
         })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::cause::in_words;
 use super::super::print;
 use crate::exit::Exit;
-use crate::terminal::{Align, Table, instant};
+use crate::terminal::{Align, Table, counted, instant};
 
 const COLUMNS: [(&str, Align); 7] = [
     ("TAG", Align::Left),
@@ -73,7 +73,12 @@ impl Sheet {
                 self.silent.remove(&source);
                 readings.into_iter().map(|reading| (reading.tag, reading.sample, reading.time)).collect()
             }
-            Observation::Told { .. } | Observation::ToldAll { .. } => Vec::new(),
+            Observation::ToldAll { source, tag, time, active, .. } => {
+                self.silent.remove(&source);
+                let conditions = format!("{} active", counted(active.len(), "condition"));
+                vec![(tag, Sample::Good(Value::Text(conditions.into())), time)]
+            }
+            Observation::Told { .. } => Vec::new(),
             Observation::Lost { source, observed, cause } => {
                 self.silent.insert(source);
                 let of_source = self.rows.iter().filter(|(_, row)| row.source == source);

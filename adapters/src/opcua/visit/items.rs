@@ -115,6 +115,7 @@ impl Visit<'_> {
             known.get(id).map(|granted| (granted.publishing_interval(), granted.max_keep_alive_count()))
         };
         let (publish, keep_alives) = granted.unwrap_or((publish, keep_alives));
+        self.pace.published(publish);
         self.shards.push(Shard::new(id, silence::limit(publish, keep_alives)));
         Ok(())
     }
@@ -165,6 +166,10 @@ impl Visit<'_> {
                 if status.is_bad() {
                     self.refuse(shard, index, status, &mut news);
                 } else {
+                    if let Some(sampling) = request::sampling(&server.tags[index].acquisition) {
+                        let granted = created.result.revised_sampling_interval;
+                        self.pace.sampled(&server.tags[index].path, sampling.interval, granted);
+                    }
                     self.accept(shard, index, created.result.monitored_item_id);
                 }
             }
