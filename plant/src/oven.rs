@@ -197,10 +197,12 @@ impl Oven {
             self.states.push(Entered { state: next.name(), at });
             happen(STATE, Value::Int32(next.code()));
         }
-        let before = self.zones();
+        let (zones, mean) = (self.zones(), self.mean());
         self.heat();
-        if self.zones() != before {
+        if self.zones() != zones {
             happen(ZONES_AT, Value::Doubles(self.zones().to_vec()));
+        }
+        if self.mean() != mean {
             happen(TEMP, Value::Double(self.mean()));
         }
         if self.state == OvenState::Running {
@@ -302,6 +304,17 @@ mod tests {
         assert_eq!(of(MANY_FROM + 1).count(), 120);
         assert_eq!(oven.variables(0).len(), MANY_FROM + 2);
         assert_eq!(oven.variables(0)[MANY_FROM].name, "T0");
+    }
+
+    #[test]
+    fn only_what_changes_is_told() {
+        let (_, told) = lived(&[(2_000, Order::KeepRunning)], 1);
+        let first = Oven::new(3, Duration::from_millis(10), 2).variables(0);
+        let mut holds: Vec<Value> = first.into_iter().map(|variable| variable.value).collect();
+        for happening in told {
+            assert_ne!(holds[happening.variable], happening.value, "{happening:?}");
+            holds[happening.variable] = happening.value;
+        }
     }
 
     #[test]

@@ -8,14 +8,15 @@ const NONE: &str = "security = \"None\"\npoll = \"100ms\"";
 /// Kills of the server in a row, each with its namespaces elsewhere. node-opcua takes seconds to start.
 const fn kills(kind: Kind) -> usize {
     match kind {
-        Kind::Asyncua => 20,
+        Kind::Asyncua | Kind::PenstockPlant => 20,
         Kind::NodeOpcua => 3,
     }
 }
 
 against_every_server!(
     a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are,
-    nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts,
+    nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts;
+    not ours:
     subscriptions_that_the_server_deletes_are_made_again,
     a_server_that_stops_publishing_but_keeps_the_session_is_found_out,
 );

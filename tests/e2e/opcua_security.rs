@@ -197,7 +197,7 @@ fn the_holder_of_a_certificate_is_let_in_where_nobody_in_particular_is(kind: Kin
     gateway.restart();
     // Either it says so when it is asked what it offers, or when the session is opened.
     match kind {
-        Kind::NodeOpcua => refused(&gateway, "the server takes no anonymous user"),
+        Kind::NodeOpcua | Kind::PenstockPlant => refused(&gateway, "the server takes no anonymous user"),
         Kind::Asyncua => refused(&gateway, "it does not take this user"),
     };
 }

@@ -40,8 +40,8 @@ impl Identity {
         if !identity.certificate().exists() {
             fs::create_dir_all(folder)
                 .map_err(|error| NoIdentity { path: folder.to_owned(), why: error.to_string() })?;
-            let names = [APPLICATION.to_owned(), host.to_string()];
-            make((&identity.certificate(), &identity.key()), "oven", &names, valid_days)?;
+            let names = (APPLICATION, vec![host.to_string()]);
+            make((&identity.certificate(), &identity.key()), "oven", names, valid_days)?;
         }
         Ok(identity)
     }
@@ -65,8 +65,7 @@ impl Identity {
 ///
 /// [`NoIdentity`].
 pub fn make_user_certificate(file: &Path) -> Result<(), NoIdentity> {
-    let names = ["urn:plant:edge".to_owned()];
-    make((file, &file.with_extension("pem")), "edge", &names, USER_VALID_DAYS)
+    make((file, &file.with_extension("pem")), "edge", ("urn:plant:edge", Vec::new()), USER_VALID_DAYS)
 }
 
 /// By what the library knows the certificate in `file`.
@@ -78,7 +77,7 @@ pub(super) fn thumbprint(file: &Path) -> Result<Thumbprint, NoIdentity> {
 fn make(
     (certificate, key): (&Path, &Path),
     name: &str,
-    names: &[String],
+    (uri, hosts): (&str, Vec<String>),
     valid_days: u32,
 ) -> Result<(), NoIdentity> {
     let wrong = |why| NoIdentity { path: certificate.to_owned(), why };
@@ -89,7 +88,7 @@ fn make(
         organizational_unit: String::new(),
         country: String::new(),
         state: String::new(),
-        alt_host_names: names.to_vec().into(),
+        alt_host_names: X509Data::alt_host_names(uri, Some(hosts), false, false, false),
         certificate_duration_days: valid_days,
     };
     CertificateStore::create_certificate_and_key(&data, true, certificate, key).map_err(wrong)?;

@@ -1,8 +1,8 @@
 //! An oven with an OPC UA server, which keeps its own record: asyncua playing `tests/peers/oven.py`, or node-opcua
-//! playing `tests/peers/oven.js`, which is the same oven.
+//! playing `tests/peers/oven.js`, or `penstock-plant oven`, which are the same oven.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -15,11 +15,24 @@ use super::plc::peer;
 use super::process::Process;
 use super::proof::Proof;
 
-/// Makes of each claim, a function of a [`Kind`], a test against every server.
+/// Makes of each claim, a function of a [`Kind`], a test against every server; of those after `not ours:`, which ask
+/// for what an operator of our own server cannot do, one against each of the others.
 macro_rules! against_every_server {
-    ($($claim:ident),+ $(,)?) => {
-        mod asyncua { $(#[test] fn $claim() { super::$claim($crate::harness::oven::Kind::Asyncua); })+ }
-        mod node_opcua { $(#[test] fn $claim() { super::$claim($crate::harness::oven::Kind::NodeOpcua); })+ }
+    ($($claim:ident),+ $(,)? $(; not ours: $($other:ident),+ $(,)?)?) => {
+        mod asyncua {
+            use $crate::harness::oven::Kind::Asyncua;
+            $(#[test] fn $claim() { super::$claim(Asyncua); })+
+            $($(#[test] fn $other() { super::$other(Asyncua); })+)?
+        }
+        mod node_opcua {
+            use $crate::harness::oven::Kind::NodeOpcua;
+            $(#[test] fn $claim() { super::$claim(NodeOpcua); })+
+            $($(#[test] fn $other() { super::$other(NodeOpcua); })+)?
+        }
+        mod penstock_plant {
+            use $crate::harness::oven::Kind::PenstockPlant;
+            $(#[test] fn $claim() { super::$claim(PenstockPlant); })+
+        }
     };
 }
 pub(crate) use against_every_server;
@@ -31,6 +44,8 @@ pub(crate) enum Kind {
     Asyncua,
     /// npm's node-opcua.
     NodeOpcua,
+    /// Our own, on the Rust crate async-opcua.
+    PenstockPlant,
 }
 
 /// A running oven, called `oven` in the gateway's configuration.
@@ -104,8 +119,14 @@ impl Oven {
 
     /// What it recorded of `tag`, in numbers.
     pub(crate) fn record(&self, tag: &str) -> Vec<Recorded> {
-        let facts = self.facts(tag).into_iter();
-        facts.filter_map(|fact| Some((fact["at"].as_i64()?, fact["value"].as_f64()?))).collect()
+        self.recorded(tag, Value::as_f64)
+    }
+
+    /// What it recorded of a zone: its values when they changed.
+    pub(crate) fn zone(&self, zone: usize) -> Vec<Recorded> {
+        let mut values = self.recorded("zones", |value| value[zone].as_f64());
+        values.dedup_by_key(|(_, value)| *value);
+        values
     }
 
     /// What it recorded of `tag`, as it did.
@@ -124,11 +145,20 @@ impl Oven {
     pub(crate) fn last_count(&self) -> f64 {
         self.record("count").last().expect("it is recorded at the start").1
     }
+
+    fn recorded(&self, tag: &str, number: impl Fn(&Value) -> Option<f64>) -> Vec<Recorded> {
+        let facts = self.facts(tag).into_iter();
+        facts.filter_map(|fact| Some((fact["at"].as_i64()?, number(&fact["value"])?))).collect()
+    }
 }
 
 fn started(kind: Kind, address: SocketAddr, folder: &TempDir, options: &[&str]) -> (Process, u16) {
     let (name, mut command) = kind.command();
-    command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]).args(options);
+    match kind {
+        Kind::PenstockPlant => command.args(["--listen", &address.to_string()]),
+        _ => command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]),
+    };
+    command.args(options);
     let process = Process::start(name, command.env("TMPDIR", folder.path()));
     let port = eventually(&format!("{name} to listen"), || {
         let lines = process.stdout(0);
@@ -148,6 +178,13 @@ impl Kind {
                 command.arg(root.join("tests/peers/oven.js"));
                 command.env("NODE_PATH", root.join("target/peers/node/node_modules"));
                 ("node-opcua", command)
+            }
+            Self::PenstockPlant => {
+                // Not of this package: `cargo test --workspace` builds it, or `cargo build -p penstock-plant`.
+                let plant = Path::new(env!("CARGO_BIN_EXE_penstock")).with_file_name("penstock-plant");
+                let mut command = Command::new(plant);
+                command.args(["oven", "--record", "--steady", "--period", "0.02"]);
+                ("penstock-plant", command)
             }
         }
     }
