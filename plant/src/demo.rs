@@ -3,39 +3,40 @@
 //! anyone: its command line, its events and its status.
 
 mod gateway;
+mod plant;
 mod proof;
 mod screen;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use penstock_plant::broker::Broker;
 use penstock_plant::link::Link;
-use penstock_plant::modbus_server::ModbusServer;
-use penstock_plant::press_line::registers::UNIT;
-use penstock_plant::press_line::{DEMO_TIME_SCALE, LineState, LiveLine, Order};
-use penstock_plant::truth::Truth;
+use penstock_plant::press_line::Order;
 use penstock_plant::witness::Witness;
 
-use gateway::Gateway;
+use gateway::{Account, Gateway};
+use plant::Plant;
 use screen::{Look, Screen, grouped};
 
-/// The Modbus source of the demo, and so the first part of its tags.
-const SOURCE: &str = "press-1";
 const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// The press and the oven: a source each.
+const MACHINES: usize = 2;
 
 /// How often the live line is drawn.
 const FRAME: Duration = Duration::from_millis(100);
-/// How often the gateway is asked for its backlog: each question is a process of its own.
-const BACKLOG_INTERVAL: Duration = Duration::from_millis(400);
+/// How often the gateway is asked how it is: each question is a process of its own.
+const ACCOUNT_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How long each part of the story is watched.
 const FLOWING: Duration = Duration::from_secs(9);
 const AWAY: Duration = Duration::from_secs(7);
 const DEAD: Duration = Duration::from_secs(4);
+/// Long enough for the last change of a state to be polled, told and on disk, also on a busy machine.
+const SETTLED: Duration = Duration::from_secs(2);
 const AWAY_AGAIN: Duration = Duration::from_secs(4);
 const BACK: Duration = Duration::from_secs(6);
 /// After everything has arrived: time for what must not come any more, such as a second copy.
@@ -44,8 +45,8 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// Far more than a few thousand events need.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
-/// The line may be in any state and has to get through a setup.
-const LINE_DEADLINE: Duration = Duration::from_secs(15);
+/// The press may be in any state and has to get through a setup, the oven has to get hot or cold.
+const PLANT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Tells the story. Success only if nothing was lost and nothing doubled.
 pub(crate) async fn run(gateway_bin: &Path, seed: u64) -> anyhow::Result<ExitCode> {
@@ -72,15 +73,14 @@ pub(crate) async fn run(gateway_bin: &Path, seed: u64) -> anyhow::Result<ExitCod
 struct Demo {
     screen: Screen,
     began: Instant,
-    line: LiveLine,
+    plant: Plant,
     witness: Witness,
     gateway: Gateway,
     link: Link,
     broker_is: Reach,
-    backlog: Option<u64>,
-    backlog_asked: Option<Instant>,
+    account: Option<Account>,
+    asked: Option<Instant>,
     made_while_dead: u64,
-    _plc: ModbusServer,
     _broker: Broker,
 }
 
@@ -93,25 +93,23 @@ enum Reach {
 
 impl Demo {
     async fn set_up(gateway_bin: &Path, seed: u64) -> anyhow::Result<Self> {
-        let line = LiveLine::new(seed, DEMO_TIME_SCALE);
-        let plc = ModbusServer::start(FREE_PORT, UNIT, Arc::new(line.clone())).await?;
+        let plant = Plant::start(seed).await?;
         let broker = Broker::start(FREE_PORT).await?;
         let link = Link::to(broker.address()).await?;
         // Past the link: the witness hears the broker whether or not the gateway can reach it.
         let witness = Witness::subscribe(broker.address(), "#").await?;
-        let gateway = Gateway::new(gateway_bin, plc.address(), link.address())?;
+        let gateway = Gateway::new(gateway_bin, &plant, link.address())?;
         Ok(Self {
             screen: Screen::new(),
             began: Instant::now(),
-            line,
+            plant,
             witness,
             gateway,
             link,
             broker_is: Reach::There,
-            backlog: None,
-            backlog_asked: None,
+            account: None,
+            asked: None,
             made_while_dead: 0,
-            _plc: plc,
             _broker: broker,
         })
     }
@@ -127,61 +125,65 @@ impl Demo {
     async fn events_flow(&mut self) -> anyhow::Result<()> {
         self.phase(
             "1  Events flow",
-            "A press line over Modbus TCP, the gateway, an MQTT 5 broker. A shift begins.",
+            "A press over Modbus TCP and an oven over OPC UA, one gateway, an MQTT 5 broker.",
         )?;
         self.gateway.start()?;
-        // The line waits to be seen once, so that its first piece is one that can be counted.
+        // Both machines wait to be seen once, so that their first pieces are some that can be counted.
         let seen = |demo: &Self| {
-            demo.witness.look(|testimony| {
-                testimony.received().iter().any(|event| event.kind == "machine.state_changed")
-            })
+            let states = |demo: &Self| {
+                demo.witness.look(|testimony| {
+                    testimony.received().iter().filter(|event| event.kind == "machine.state_changed").count()
+                })
+            };
+            states(demo) == MACHINES && demo.all_sources_are_up()
         };
         anyhow::ensure!(
             self.watch_until(START_DEADLINE, seen).await?,
-            "no event came within {START_DEADLINE:?}"
+            "the gateway did not see both machines within {START_DEADLINE:?}"
         );
-        self.line.give(Order::Work);
+        self.plant.give(Order::Work);
         self.watch(FLOWING).await
     }
 
     async fn broker_goes_away(&mut self) -> anyhow::Result<()> {
         self.phase(
             "2  The broker goes away",
-            "What the machine does goes on, and is kept on the gateway's disk.",
+            "What the machines do goes on, and is kept on the gateway's disk.",
         )?;
         self.link.down().await?;
         self.broker_is = Reach::Away;
-        self.line.give(Order::KeepRunning);
+        self.plant.give(Order::KeepRunning);
         self.watch(AWAY).await?;
-        let running = self.watch_until(LINE_DEADLINE, |demo| demo.line.state() == LineState::Running).await?;
-        anyhow::ensure!(running, "the line did not get running");
-        // Long enough for a poll to see it.
-        self.watch(Duration::from_secs(1)).await
+        let running = self.watch_until(PLANT_DEADLINE, |demo| demo.plant.runs()).await?;
+        anyhow::ensure!(running, "the machines did not get running");
+        self.watch(SETTLED).await
     }
 
     async fn gateway_is_killed(&mut self) -> anyhow::Result<()> {
         self.phase(
             "3  The gateway is killed",
-            "SIGKILL, with its backlog on disk. The press goes on stamping.",
+            "SIGKILL, with its backlog on disk. Press and oven go on working.",
         )?;
-        let before = self.pieces();
+        let before = self.plant.pieces();
+        self.plant.unheard_from_here();
         self.gateway.kill().await?;
         self.watch(DEAD).await?;
-        self.made_while_dead = self.pieces() - before;
+        self.made_while_dead = self.plant.pieces() - before;
         self.gateway.start()?;
         self.note("started again")?;
-        let opened = self.watch_until(START_DEADLINE, |demo| demo.backlog.is_some()).await?;
-        anyhow::ensure!(opened, "the gateway did not come up again within {START_DEADLINE:?}");
-        let opened_with = self.backlog;
-        // The line may change its state again once a poll has seen the present one.
-        let polls = self.watch_until(START_DEADLINE, |demo| demo.backlog > opened_with).await?;
+        let listens = self.watch_until(START_DEADLINE, Self::all_sources_are_up).await?;
+        anyhow::ensure!(listens, "the gateway did not listen again within {START_DEADLINE:?}");
+        self.plant.heard_again();
+        let opened_with = self.backlog();
+        // The machines may change their states again once the present ones were seen.
+        let polls = self.watch_until(START_DEADLINE, |demo| demo.backlog() > opened_with).await?;
         anyhow::ensure!(polls, "the gateway came up and polls nothing");
-        self.line.give(Order::Work);
+        self.plant.give(Order::Work);
         self.watch(AWAY_AGAIN).await
     }
 
     async fn broker_returns(&mut self) -> anyhow::Result<()> {
-        self.phase("4  The broker returns", "The backlog drains in order, while the line works on.")?;
+        self.phase("4  The broker returns", "The backlog drains in order, while the machines work on.")?;
         self.link.up()?;
         self.broker_is = Reach::There;
         self.watch(BACK).await
@@ -189,9 +191,11 @@ impl Demo {
 
     async fn plant_stops(&mut self) -> anyhow::Result<()> {
         self.phase("5  The shift ends", "The counters are final; the last events arrive.")?;
-        self.line.give(Order::ShutDown);
-        self.watch_until(LINE_DEADLINE, |demo| demo.line.state() == LineState::Stopped).await?;
-        let arrived = |demo: &Self| demo.backlog == Some(0) && demo.judged_clean();
+        self.plant.give(Order::ShutDown);
+        self.watch_until(PLANT_DEADLINE, |demo| demo.plant.stands()).await?;
+        // The oven would be cooling for a while yet.
+        self.plant.give(Order::Hold);
+        let arrived = |demo: &Self| demo.backlog() == Some(0) && demo.judged_clean();
         if !self.watch_until(DRAIN_DEADLINE, arrived).await? {
             self.note("not everything arrived in time")?;
         }
@@ -199,23 +203,23 @@ impl Demo {
     }
 
     fn prove(&mut self) -> anyhow::Result<bool> {
-        let truth = self.truth();
+        let truth = self.plant.truth();
         let verdict = self.witness.look(|testimony| testimony.judge(&truth));
         proof::show(&mut self.screen, &truth, &verdict, self.made_while_dead)?;
         Ok(verdict.is_clean())
     }
 
     fn judged_clean(&self) -> bool {
-        let truth = self.truth();
+        let truth = self.plant.truth();
         self.witness.look(|testimony| testimony.judge(&truth)).is_clean()
     }
 
-    fn truth(&self) -> Truth {
-        self.line.truth(SOURCE)
+    fn all_sources_are_up(&self) -> bool {
+        self.account.is_some_and(|account| account.sources_up == MACHINES)
     }
 
-    fn pieces(&self) -> u64 {
-        self.truth().counters.values().map(|count| count.made).sum()
+    fn backlog(&self) -> Option<u64> {
+        self.account.map(|account| account.backlog)
     }
 
     fn phase(&mut self, title: &str, explanation: &str) -> anyhow::Result<()> {
@@ -242,7 +246,7 @@ impl Demo {
         let began = Instant::now();
         loop {
             self.gateway.check()?;
-            self.ask_for_backlog().await;
+            self.ask().await;
             let line = self.live_line();
             self.screen.live(&line)?;
             if condition(self) {
@@ -255,29 +259,29 @@ impl Demo {
         }
     }
 
-    async fn ask_for_backlog(&mut self) {
+    async fn ask(&mut self) {
         if !self.gateway.runs() {
-            self.backlog = None;
-        } else if self.backlog_asked.is_none_or(|asked| asked.elapsed() >= BACKLOG_INTERVAL) {
-            self.backlog = self.gateway.backlog().await;
-            self.backlog_asked = Some(Instant::now());
+            self.account = None;
+        } else if self.asked.is_none_or(|asked| asked.elapsed() >= ACCOUNT_INTERVAL) {
+            self.account = self.gateway.account().await;
+            self.asked = Some(Instant::now());
         }
     }
 
     fn live_line(&self) -> String {
         let heard = self.witness.look(|testimony| testimony.received().len()) as u64;
-        let backlog = self.backlog.map_or("–".to_owned(), grouped);
+        let backlog = self.backlog().map_or("–".to_owned(), grouped);
         let health = match (self.gateway.runs(), self.broker_is) {
-            (false, _) => self.screen.paint(Look::Bad, "gateway dead"),
-            (true, Reach::Away) => self.screen.paint(Look::Warning, "broker away"),
+            (false, _) => self.screen.paint(Look::Bad, "killed"),
+            (true, Reach::Away) => self.screen.paint(Look::Warning, "no broker"),
             (true, Reach::There) => self.screen.paint(Look::Good, "all up"),
         };
         // Under 80 columns: a line that wraps cannot be drawn over.
         format!(
-            "   {}  {:<7}  made {:>6}  received {:>6}  backlog {backlog:>5}  {health}",
+            "   {}  {:<15}  made {:>5}  received {:>5}  backlog {backlog:>5}  {health}",
             self.clock(),
-            self.line.state().name(),
-            grouped(self.pieces()),
+            self.plant.doing(),
+            grouped(self.plant.pieces()),
             grouped(heard),
         )
     }

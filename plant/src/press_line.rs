@@ -184,6 +184,7 @@ impl PressLine {
         Truth {
             counters: [(format!("{source}.good"), self.good), (format!("{source}.scrap"), self.scrap)].into(),
             states: [(format!("{source}.state"), self.states.clone())].into(),
+            ..Truth::default()
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use penstock_plant::truth::{Count, Entered, Truth};
+use penstock_plant::truth::{Count, Entered, Gauge, Shown, Truth};
 use penstock_plant::witness::{Tally, Testimony, Verdict};
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ fn truth() -> Truth {
             "p.state".to_owned(),
             vec![entered("stopped", 0), entered("running", 2), entered("stopped", 9)],
         )]),
+        ..Truth::default()
     }
 }
 
@@ -196,7 +197,7 @@ fn an_event_without_a_usable_number_is_malformed_and_other_messages_are_not() {
 #[test]
 fn a_counter_may_lap_more_than_once() {
     let counters = BTreeMap::from([("p.good".to_owned(), Count { first: 8, modulus: 10, made: 25 })]);
-    let truth = Truth { counters, states: BTreeMap::new() };
+    let truth = Truth { counters, ..Truth::default() };
     let mut testimony = Testimony::default();
     for (sequence, epoch, to, quantity) in
         [(1, "a", 9, 1), (2, "b", 5, 6), (3, "b", 9, 4), (4, "c", 4, 5), (5, "d", 3, 9)]
@@ -205,4 +206,51 @@ fn a_counter_may_lap_more_than_once() {
     }
     let verdict = testimony.judge(&truth);
     assert_eq!(verdict.counters["p.good"], Tally { produced: 25, received: 25, lost: 0, doubled: 0 });
+}
+
+/// A gauge that showed 1.0 to 5.0, a second each, and that nobody listened to from the third to the fourth.
+fn judged_gauge(samples: &[(u64, &str, f64, &str)]) -> Tally {
+    const T_US: i64 = 1_932_789_660_000_000; // 2031-04-01T06:01:00Z
+    let values = (1..=5).map(|second| Shown { at_us: T_US + second * 1_000_000, value: second as f64 });
+    let unheard = vec![T_US + 2_500_000..=T_US + 4_000_000];
+    let gauges = BTreeMap::from([("p.temp".to_owned(), Gauge { values: values.collect(), unheard })]);
+    let truth = Truth { gauges, ..Truth::default() };
+    let mut testimony = Testimony::default();
+    for (id, second, value, quality) in samples {
+        let data = json!({"tag": "p.temp", "value": value, "quality": {"status": quality}});
+        let mut sample = event(*id, "telemetry.sampled", &data);
+        sample["time"] = json!(format!("2031-04-01T06:01:0{second}.000000Z"));
+        testimony.hear(sample.to_string().as_bytes());
+    }
+    testimony.judge(&truth).gauges["p.temp"]
+}
+
+#[test]
+fn what_a_gauge_showed_while_nobody_listened_need_not_arrive_and_may() {
+    let owed = [(1, "1", 1.0, "good"), (2, "2", 2.0, "good"), (3, "5", 5.0, "good")];
+    assert_eq!(judged_gauge(&owed), Tally { produced: 3, received: 3, lost: 0, doubled: 0 });
+    let more = [owed[0], owed[1], owed[2], (4, "4", 4.0, "good"), (5, "4", 4.0, "bad")];
+    assert_eq!(judged_gauge(&more), Tally { produced: 3, received: 3, lost: 0, doubled: 0 });
+}
+
+#[test]
+fn what_a_gauge_showed_before_and_shows_still_need_not_arrive_and_may() {
+    let values = [(1, 1.0), (2, 2.0), (3, 2.0), (4, 1.0)].map(|(at_us, value)| Shown { at_us, value });
+    let gauge = Gauge { values: values.to_vec(), unheard: vec![] };
+    assert!(gauge.owed().map(|shown| shown.at_us).eq([1, 2, 4]));
+}
+
+#[test]
+fn a_sample_that_is_owed_and_missing_is_lost_even_if_another_is_there() {
+    let one_short = [(1, "1", 1.0, "good"), (3, "5", 5.0, "good"), (4, "4", 4.0, "good")];
+    assert_eq!(judged_gauge(&one_short), Tally { produced: 3, received: 2, lost: 1, doubled: 0 });
+}
+
+#[test]
+fn a_sample_at_another_time_or_of_another_value_or_under_another_id_is_doubled() {
+    let owed = [(1, "1", 1.0, "good"), (2, "2", 2.0, "good"), (3, "5", 5.0, "good")];
+    for wrong in [(4, "6", 5.0, "good"), (4, "5", 5.5, "good"), (4, "5", 5.0, "good")] {
+        let tally = judged_gauge(&[owed[0], owed[1], owed[2], wrong]);
+        assert_eq!((tally.lost, tally.doubled), (0, 1), "{wrong:?}");
+    }
 }

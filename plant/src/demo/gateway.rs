@@ -7,10 +7,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
+use penstock_plant::oven::ZONES;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+use super::plant::Plant;
 
 /// How long one question for the status may take; a gateway that is busier than that has none to give.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,12 +29,15 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Writes the configuration; nothing runs yet.
-    pub(super) fn new(binary: &Path, plc: SocketAddr, broker: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn new(binary: &Path, plant: &Plant, broker: SocketAddr) -> anyhow::Result<Self> {
         let binary = binary.canonicalize().with_context(|| format!("no gateway at {}", binary.display()))?;
         let home =
             tempfile::Builder::new().prefix("penstock-demo-").tempdir().context("no temporary directory")?;
         let gateway = Self { binary, home, process: None };
-        fs::write(gateway.config(), configuration(plc, broker, &gateway.home.path().join("buffer")))?;
+        fs::write(
+            gateway.config(),
+            configuration(plant.press(), plant.oven(), broker, &gateway.home.path().join("buffer")),
+        )?;
         Ok(gateway)
     }
 
@@ -72,8 +78,8 @@ impl Gateway {
         }
     }
 
-    /// How many events wait for the broker, as the gateway says; none while it cannot be asked.
-    pub(super) async fn backlog(&self) -> Option<u64> {
+    /// What the gateway says of itself; nothing while it cannot be asked.
+    pub(super) async fn account(&self) -> Option<Account> {
         self.process.as_ref()?;
         let asking = Command::new(&self.binary)
             .args(["status", "--json", "--config"])
@@ -83,7 +89,7 @@ impl Gateway {
             .kill_on_drop(true)
             .output();
         let output = timeout(STATUS_TIMEOUT, asking).await.ok()?.ok()?;
-        backlog(&serde_json::from_slice(&output.stdout).ok()?)
+        Account::of(&serde_json::from_slice(&output.stdout).ok()?)
     }
 
     /// The end of its log.
@@ -108,15 +114,41 @@ impl Gateway {
     }
 }
 
-/// The backlogs of all destinations and lanes together.
-fn backlog(status: &Value) -> Option<u64> {
-    let destinations = status.get("destinations")?.as_array()?;
-    let lanes = destinations.iter().filter_map(|destination| destination.get("lanes")?.as_array()).flatten();
-    lanes.map(|lane| lane.get("backlog")?.as_u64()).sum()
+/// What a gateway says of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Account {
+    /// Events that wait, of all destinations and lanes together.
+    pub(super) backlog: u64,
+    /// Sources that answer.
+    pub(super) sources_up: usize,
 }
 
-/// What plant IT would write for this line.
-fn configuration(plc: SocketAddr, broker: SocketAddr, buffer: &Path) -> String {
+impl Account {
+    fn of(status: &Value) -> Option<Self> {
+        let destinations = status.get("destinations")?.as_array()?;
+        let lanes = destinations.iter().filter_map(|one| one.get("lanes")?.as_array()).flatten();
+        let sources = status.get("sources")?.as_array()?;
+        Some(Self {
+            backlog: lanes.map(|lane| lane.get("backlog")?.as_u64()).sum::<Option<u64>>()?,
+            sources_up: sources.iter().filter(|source| source["state"] == "up").count(),
+        })
+    }
+}
+
+/// The tags of the oven's zones, a line each.
+fn zones() -> String {
+    let zone = |element| {
+        let number = element + 1;
+        format!(
+            "  {{ name = \"zone-{number}\", node = \"nsu=urn:plant:oven;s=Zones\", element = {element}, unit = \"Cel\" }},\n"
+        )
+    };
+    (0..ZONES).map(zone).collect()
+}
+
+/// What plant IT would write for these two.
+fn configuration(press: SocketAddr, oven: SocketAddr, broker: SocketAddr, buffer: &Path) -> String {
+    let zones = zones();
     format!(
         r#"[gateway]
 id = "edge-01"
@@ -124,7 +156,7 @@ site = "demo"
 
 [[modbus]]
 name = "press-1"
-address = "tcp://{plc}"
+address = "tcp://{press}"
 unit = 1
 poll = "200ms"
 tags = [
@@ -136,6 +168,18 @@ tags = [
   {{ name = "pressure", at = "holding:105", type = "i16", scale = 0.1, unit = "bar" }},
 ]
 
+[[opcua]]
+name = "oven-1"
+endpoint = "opc.tcp://{oven}/oven"
+security = "None"
+publish = "100ms"
+sample = "0s"
+queue = 100
+tags = [
+  {{ name = "state", node = "nsu=urn:plant:oven;s=State" }},
+  {{ name = "parts", node = "nsu=urn:plant:oven;s=Count" }},
+{zones}]
+
 [[asset]]
 path = "stamping/line-1/press-1"
 state = {{ tag = "press-1.state", map = {{ 0 = "stopped", 1 = "running", 2 = "faulted", 3 = "setup" }} }}
@@ -145,6 +189,12 @@ telemetry = [
   {{ tag = "press-1.oil-temp", deadband = {{ absolute = 0.5 }}, heartbeat = "5s" }},
   {{ tag = "press-1.pressure", deadband = {{ absolute = 2.0 }}, heartbeat = "5s" }},
 ]
+
+[[asset]]
+path = "heat-treatment/oven-1"
+state = {{ tag = "oven-1.state", map = {{ 0 = "cold", 1 = "heating", 2 = "running", 3 = "faulted" }} }}
+produced = {{ good = {{ tag = "oven-1.parts", highest = 4294967295 }} }}
+telemetry = [{{ tag = "oven-1.zone-*" }}]
 
 [buffer]
 path = {buffer:?}
@@ -163,13 +213,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backlog_is_the_sum_over_destinations_and_lanes() {
+    fn an_account_adds_up_what_waits_everywhere_and_counts_what_answers() {
         let lanes =
             json!([{"lane": "business", "cursor": 3, "backlog": 4}, {"lane": "telemetry", "backlog": 38}]);
-        let status =
-            json!({"destinations": [{"name": "one", "lanes": lanes}, {"name": "two", "lanes": lanes}]});
-        assert_eq!(backlog(&status), Some(84));
-        assert_eq!(backlog(&json!({"destinations": []})), Some(0));
-        assert_eq!(backlog(&json!({"error": "starting"})), None);
+        let sources = json!([{"name": "one", "state": "up"}, {"name": "two", "state": "down"}]);
+        let status = json!({
+            "destinations": [{"name": "one", "lanes": lanes}, {"name": "two", "lanes": lanes}],
+            "sources": sources,
+        });
+        assert_eq!(Account::of(&status), Some(Account { backlog: 84, sources_up: 1 }));
+        let nothing = json!({"destinations": [], "sources": []});
+        assert_eq!(Account::of(&nothing), Some(Account { backlog: 0, sources_up: 0 }));
+        assert_eq!(Account::of(&json!({"error": "starting"})), None);
     }
 }

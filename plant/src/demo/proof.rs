@@ -27,6 +27,9 @@ pub(super) fn show(
     for (tag, tally) in &verdict.states {
         row(screen, &format!("states {tag}"), *tally)?;
     }
+    for (tag, tally) in &verdict.gauges {
+        row(screen, &format!("values {tag}"), *tally)?;
+    }
     for (stream, tally) in &verdict.streams {
         row(screen, &format!("events {}", lane(stream)), tally.places)?;
     }
@@ -44,10 +47,20 @@ pub(super) fn show(
         grouped(made_while_dead),
         times(rollovers),
     ))?;
-    let honest = "No poller sees what changes and changes back between two polls: the line's states last 1.5 s\n   \
-                  or longer, and it kept running while the gateway was dead. Its counters are owed in full.";
-    screen.say(&format!("   {}\n", screen.paint(Look::Faint, honest)))?;
+    screen.say(&format!("   {}\n", screen.paint(Look::Faint, &honesty(truth))))?;
     conclude(screen, verdict)
+}
+
+/// What is not promised.
+fn honesty(truth: &Truth) -> String {
+    let changes: usize = truth.gauges.values().map(|gauge| gauge.changes().count()).sum();
+    let owed: usize = truth.gauges.values().map(|gauge| gauge.owed().count()).sum();
+    format!(
+        "Counters are owed in full, whoever was dead. No poller sees what changes and changes back between\n   \
+         two polls: the press's states last 1.5 s or longer. And {} temperatures that changed while the\n   \
+         gateway was dead, or in the 2 s before that, are not owed: the oven tells them to whoever listens.",
+        grouped((changes - owed) as u64)
+    )
 }
 
 fn row(screen: &mut Screen, name: &str, tally: Tally) -> io::Result<()> {

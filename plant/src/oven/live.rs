@@ -113,10 +113,11 @@ impl<R: Record> Life<R> {
                     at_us: self.born_us + micros(happening.at),
                 })
                 .collect();
-            self.server.publish(&changes);
+            // In this order: whoever kills the process finds everything in the record that was told.
             for change in &changes {
                 self.record.note(&self.variables[change.variable].name, &change.value, change.at_us);
             }
+            self.server.publish(&changes);
         }
     }
 }

@@ -7,16 +7,20 @@
 //!   or was never made, is doubled. Sums alone would let a loss and a double cancel out.
 //! - **states**: the states of a machine, in the order of their times, are aligned with the true
 //!   ones. One that is missing is lost; one too many is doubled.
+//! - **gauges**: each sample must be one that was shown, with that value at that moment. A change that is owed and
+//!   missing is lost; a sample that was never shown, or is there under two ids, is doubled. What was shown while
+//!   nobody listened, or did not change, may be there, and is not counted.
 //! - **streams**: the places from 1 to the last one heard must all be there. A place that is missing
 //!   is lost; a place that two ids hold, or an id that holds two contents, is doubled.
 //! - **order**: the first arrival of a place after that of a later place is out of sequence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::testimony::{Received, Testimony};
-use crate::truth::{Count, Entered, Truth};
+use crate::truth::{Count, Entered, Gauge, Shown, Truth};
 
 /// How one kind of fact came through.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -51,6 +55,8 @@ pub struct Verdict {
     pub counters: BTreeMap<String, Tally>,
     /// States entered, for each state of the truth.
     pub states: BTreeMap<String, Tally>,
+    /// Values shown, for each gauge of the truth.
+    pub gauges: BTreeMap<String, Tally>,
     /// Places, for each stream heard.
     pub streams: BTreeMap<String, StreamTally>,
     /// Ids that came with two different contents.
@@ -65,9 +71,9 @@ impl Verdict {
         self.deliveries - self.events
     }
 
-    /// The facts of the plant together: pieces and states.
+    /// The facts of the plant together: pieces, states and values shown.
     pub fn facts(&self) -> Tally {
-        sum(self.counters.values().chain(self.states.values()))
+        sum(self.counters.values().chain(self.states.values()).chain(self.gauges.values()))
     }
 
     /// The places of all streams together.
@@ -107,17 +113,19 @@ fn sum<'tally>(tallies: impl Iterator<Item = &'tally Tally>) -> Tally {
 }
 
 impl Testimony {
-    /// Judges what was heard against the truth. Counters and states that the truth does not know are
-    /// not judged.
+    /// Judges what was heard against the truth. Counters, states and gauges that the truth does not know
+    /// are not judged.
     pub fn judge(&self, truth: &Truth) -> Verdict {
         let (events, contradicted) = self.drop_known_ids();
         let counters = truth.counters.iter().map(|(tag, count)| (tag.clone(), pieces(&events, tag, *count)));
         let states = truth.states.iter().map(|(tag, entered)| (tag.clone(), states(&events, tag, entered)));
+        let gauges = truth.gauges.iter().map(|(tag, gauge)| (tag.clone(), shown(&events, tag, gauge)));
         Verdict {
             deliveries: self.received().len() as u64,
             events: events.len() as u64,
             counters: counters.collect(),
             states: states.collect(),
+            gauges: gauges.collect(),
             streams: streams(self.received()),
             contradicted,
             malformed: self.malformed().len() as u64,
@@ -198,6 +206,26 @@ fn states(events: &[&Received], tag: &str, truth: &[Entered]) -> Tally {
     let common = longest_common_subsequence(&produced, &heard);
     let (produced, received) = (produced.len() as u64, heard.len() as u64);
     Tally { produced, received, lost: produced - common, doubled: received - common }
+}
+
+/// Good samples only: a gauge that could not be read shows nothing.
+fn shown(events: &[&Received], tag: &str, gauge: &Gauge) -> Tally {
+    let mut heard: HashMap<(i64, u64), u64> = HashMap::new();
+    for sample in about(events, "telemetry.sampled", tag).filter(|event| is_good(event)) {
+        let value = sample.data.get("value").and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let time = sample.time.parse::<Timestamp>().map_or(i64::MIN, Timestamp::as_microsecond);
+        *heard.entry((time, value.to_bits())).or_default() += 1;
+    }
+    let is_heard = |shown: &&Shown| heard.contains_key(&(shown.at_us, shown.value.to_bits()));
+    let produced = gauge.owed().count() as u64;
+    let arrived = gauge.owed().filter(is_heard).count() as u64;
+    let known = gauge.values.iter().filter(is_heard).count() as u64;
+    let doubled = heard.values().sum::<u64>() - known;
+    Tally { produced, received: arrived + doubled, lost: produced - arrived, doubled }
+}
+
+fn is_good(event: &Received) -> bool {
+    event.data.pointer("/quality/status").and_then(Value::as_str) == Some("good")
 }
 
 fn longest_common_subsequence(one: &[&str], other: &[&str]) -> u64 {
