@@ -130,12 +130,10 @@ impl Demo {
         self.gateway.start()?;
         // Both machines wait to be seen once, so that their first pieces are some that can be counted.
         let seen = |demo: &Self| {
-            let states = |demo: &Self| {
-                demo.witness.look(|testimony| {
-                    testimony.received().iter().filter(|event| event.kind == "machine.state_changed").count()
-                })
-            };
-            states(demo) == MACHINES && demo.all_sources_are_up()
+            let states = demo.witness.look(|testimony| {
+                testimony.received().iter().filter(|event| event.kind == "machine.state_changed").count()
+            });
+            states == MACHINES && demo.all_sources_are_up()
         };
         anyhow::ensure!(
             self.watch_until(START_DEADLINE, seen).await?,

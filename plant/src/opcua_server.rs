@@ -124,14 +124,14 @@ impl OpcUaServer {
         self.address
     }
 
-    /// Adds a variable to those that the server was started with.
+    /// Adds a variable, after those that the server was started with.
     pub fn add(&self, variable: &Variable) {
         let id = space::add(&self.manager, variable);
         self.ids.write().unwrap_or_else(PoisonError::into_inner).push(id);
     }
 
-    /// Makes changes, in their order. To be called at short intervals even when there are none, since items that
-    /// were made meanwhile get their first value here.
+    /// Makes changes, in their order. To be called at short intervals even when there are none: items that were made
+    /// meanwhile catch up here.
     pub fn publish(&self, changes: &[Change]) {
         let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
         space::publish(&self.manager, self.handle.subscriptions(), &ids, changes);

@@ -20,6 +20,7 @@ mod nonsense;
 mod opcua_built_in;
 mod opcua_commissioning;
 mod opcua_history;
+mod opcua_own_server;
 mod opcua_recovery;
 mod opcua_security;
 mod opcua_structures;

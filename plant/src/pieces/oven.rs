@@ -1,6 +1,5 @@
 //! The oven as a command. With `--record` it is a peer for tests: it says what happens, and does what it is told.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ const VALID_DAYS: u32 = 365;
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let period = Duration::try_from_secs_f64(options.period).ok().filter(|period| !period.is_zero());
     let period = period.context("--period: a number of seconds above 0")?;
-    // The folder of a certificate that is made for this start goes with it.
+    // A certificate that is made for this start goes with it.
     let (access, _folder) = access(options)?;
     let oven = Oven::new(options.seed, period, options.many);
     let place = (options.listen, options.shift);
@@ -65,10 +64,15 @@ fn access(options: &Options) -> anyhow::Result<(Access, Option<TempDir>)> {
     if !secure {
         return Ok((Access::Open, None));
     }
-    let made = if certificates.is_none() { Some(tempfile::tempdir()?) } else { None };
-    let folder = certificates.as_deref().or(made.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+    let (folder, made) = match certificates {
+        Some(folder) => (folder.clone(), None),
+        None => {
+            let made = tempfile::tempdir()?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
     let valid_days = if *expired { 0 } else { VALID_DAYS };
-    let identity = Identity::open(folder, options.listen.ip(), valid_days)?;
+    let identity = Identity::open(&folder, options.listen.ip(), valid_days)?;
     if let Some(file) = user_certificate {
         make_user_certificate(file)?;
     }
