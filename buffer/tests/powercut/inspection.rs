@@ -9,7 +9,7 @@ use penstock_buffer::{Buffer, DeadLetter, DeadLetterFilter, DeadLetterId, OpenEr
 use penstock_events::{Event, Fact, GapReason, Lane, Sequence};
 
 use super::Promise;
-use super::workload::{DESTINATIONS, STATE, store, telemetry};
+use super::workload::{DESTINATIONS, STATE, stood, store, telemetry};
 use crate::fixture::{DEADLINE, append, destination, piece, sample};
 
 /// All promises up to a cut.
@@ -284,9 +284,7 @@ fn check_business(found: &Found, promised: &Promised) -> Result<(), String> {
         }
         last = Some(counter.to);
     }
-    let state = found.state.get(STATE).map_or(0, |bytes| {
-        u64::from_be_bytes(bytes.as_slice().try_into().expect("the state that the workload wrote"))
-    });
+    let state = found.state.get(STATE).map_or(0, |value| stood(value));
     let durable = &promised.durable.business;
     let acknowledged = durable.last().map_or(0, |&(first, last, ordinal)| ordinal + last.0 - first.0);
     if state < acknowledged || state > promised.offered.business || last.is_some_and(|last| last != state) {

@@ -13,11 +13,12 @@ use penstock_buffer::{
     Buffer, DeadLetterFilter, DeadLetterId, Options, PerLane, Refusal, Refused, Replay, ReplayError,
     ReplayOrder, Replayed, Selection, SequenceRange, Ticket,
 };
+use penstock_events::normalizer::StateChange;
 use penstock_events::{Event, Fact, Lane, Sequence, Timestamp};
 
 use super::Promise;
 use crate::fixture::Dice;
-use crate::fixture::{destination, large_sample, options, piece, sample, state, tiny, wait};
+use crate::fixture::{destination, large_sample, options, piece, sample, tiny, wait};
 
 const NAME: &str = "workload::the_workload_runs_to_its_end";
 const ROOT: &str = "POWERCUT_STORE_IN";
@@ -25,8 +26,8 @@ const SEED: &str = "POWERCUT_SEED";
 const MARKS: &str = "POWERCUT_MARKS";
 
 pub(super) const DESTINATIONS: [&str; 2] = ["erp", "mes"];
-/// The key of the normalizer's state: the ordinal of the last business event.
-pub(super) const STATE: &str = "last";
+/// The key of the normalizer's state: where the counter of all pieces stands, which is the ordinal of the last business event.
+pub(super) const STATE: &str = "counter|stamping/line-1/press-1|press-1.good|good";
 const STEPS: usize = 60;
 const NOW: Timestamp = Timestamp::from_micros(77);
 
@@ -60,6 +61,19 @@ pub(super) fn store(root: &Path) -> Options {
 /// The telemetry event with this ordinal; every seventh is large and does not compress.
 pub(super) fn telemetry(ordinal: u64) -> Event {
     if ordinal.is_multiple_of(7) { large_sample(ordinal) } else { sample(ordinal) }
+}
+
+/// The state with which the piece of this ordinal is stored, as the normalizer does it: a variant, an epoch and a value.
+fn standing(ordinal: u64) -> StateChange {
+    let value = postcard::to_stdvec(&(1_u32, 0_i64, ordinal)).expect("numbers can be encoded");
+    StateChange { key: STATE.to_owned(), value }
+}
+
+/// The ordinal in such a state.
+pub(super) fn stood(value: &[u8]) -> u64 {
+    let (_, _, ordinal): (u32, i64, u64) =
+        postcard::from_bytes(value).expect("the state that the workload wrote");
+    ordinal
 }
 
 struct Workload {
@@ -116,7 +130,7 @@ impl Workload {
         self.made.telemetry += samples;
         let mut events: Vec<Event> = (before.business + 1..=self.made.business).map(piece).collect();
         events.extend((before.telemetry + 1..=self.made.telemetry).map(telemetry));
-        let explained = if pieces > 0 { vec![state(STATE, self.made.business)] } else { Vec::new() };
+        let explained = if pieces > 0 { vec![standing(self.made.business)] } else { Vec::new() };
         self.mark(&Promise::Offered { business: self.made.business, telemetry: self.made.telemetry });
         (wait(self.buffer.enqueue(events, explained)).expect("a buffer that takes it"), before)
     }
