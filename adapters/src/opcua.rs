@@ -11,8 +11,9 @@
 //! ```
 //!
 //! A session whose connection breaks is taken up again over another one, with its subscriptions and what they
-//! have to say; what the server does not know any more is made anew from the configuration. Life is what a
-//! subscription says, be it that nothing changed: one that is silent for three keep-alives is dead.
+//! have to say; what a session leaves at the server the next one takes over; what the server does not know any
+//! more is made anew from the configuration, and what was missed meanwhile is read from its history. Life is what
+//! a subscription says, be it that nothing changed: one that is silent for three keep-alives is dead.
 //!
 //! Follows OPC 10000-4 (services), 10000-6 (mappings) and 10000-8 (data access), version 1.05.
 //! This module tree is the only place that knows `async-opcua`, whose library name is `opcua`.

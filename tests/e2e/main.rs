@@ -24,6 +24,7 @@ mod opcua_own_server;
 mod opcua_recovery;
 mod opcua_security;
 mod opcua_structures;
+mod opcua_takeover;
 mod opcua_values;
 mod operator;
 mod power_cycle;

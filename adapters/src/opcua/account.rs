@@ -14,6 +14,7 @@ use super::history::Absences;
 use super::ledger::{Ledger, Standing};
 use super::server::Server;
 use super::structure::Fault;
+use super::visit::Succession;
 use crate::Clock;
 
 /// Nobody receives observations any more.
@@ -27,6 +28,8 @@ pub(super) struct Account {
     pub(super) clock: Clock,
     /// What is missing of the values, each by the first of the tags that share it, and what waits for it.
     pub(super) absences: Absences,
+    /// What the session before left at the server.
+    pub(super) succession: Succession,
     observations: mpsc::Sender<Observation>,
     /// What there was no room for yet.
     outbox: VecDeque<Observation>,
@@ -60,6 +63,7 @@ impl Account {
             ledger,
             clock,
             observations,
+            succession: Succession::default(),
             outbox: VecDeque::new(),
             dating: Dating::new(tags),
             known: vec![None; tags],

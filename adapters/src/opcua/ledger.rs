@@ -125,6 +125,12 @@ impl Ledger {
         debug!(source = %self.source, "the session goes on over another connection");
     }
 
+    /// So many subscriptions of a session that was lost go on in another one.
+    pub(super) fn taken_over(&self, subscriptions: usize) {
+        info!(source = %self.source, subscriptions, "subscriptions of the lost session go on");
+        self.status.send_modify(|status| status.taken_over += subscriptions as u64);
+    }
+
     /// The server answers: its session is there with all subscriptions.
     pub(super) fn answers(&self, now: Timestamp) {
         self.status.send_modify(|status| {

@@ -27,6 +27,8 @@ use crate::backoff::Backoff;
 
 /// How often the ends of certificates are looked at.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
+/// What the loss of a session is when the server is there and does not know it.
+const SESSION_UNKNOWN: StatusCode = StatusCode::BadSessionIdInvalid;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -134,12 +136,13 @@ async fn visit(mut link: Link, account: &mut Account, stop: &CancellationToken) 
     let was_well = visit.was_well();
     let ended = match ended {
         Ended::Failed(failure) => {
-            visit.leave().await.map_or_else(Ended::Unheard, |()| Ended::Failed(failure))
+            visit.leave(&failure).await.map_or_else(Ended::Unheard, |()| Ended::Failed(failure))
         }
         ended => ended,
     };
     drop(visit);
-    if !matches!(ended, Ended::Failed(Failure::Lost(_) | Failure::Silent(_))) {
+    let has_connection = !matches!(ended, Ended::Failed(Failure::Lost(_) | Failure::Silent(_)));
+    if has_connection || matches!(ended, Ended::Failed(Failure::Lost(SESSION_UNKNOWN))) {
         link.close(GOODBYE).await;
     }
     (ended, was_well)
@@ -173,9 +176,9 @@ async fn drive(happenings: &mut Happenings, contact: &watch::Sender<Contact>, pa
                 lost = None;
                 contact.send_replace(Contact::Made { times: made });
             }
-            // The server does not know the old session, nor its subscriptions.
+            // The server does not know the old session. Its subscriptions may be there for another one.
             Some(Ok(SessionPollResult::Reconnected(SessionConnectMode::NewSession(_)))) => {
-                return Failure::Lost(StatusCode::BadSessionIdInvalid);
+                return Failure::Lost(SESSION_UNKNOWN);
             }
             Some(Ok(SessionPollResult::Subscription(
                 SubscriptionActivity::PublishFailed(status @ StatusCode::BadNoSubscription)

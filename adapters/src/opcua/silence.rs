@@ -13,10 +13,10 @@ pub(super) fn keep_alive_count(publish: Duration) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
-/// How many publications without a publish request end a subscription: those of the session's time-out, and at
-/// least three keep-alives (OPC 10000-4, section 5.14.2).
+/// How many publications without a publish request end a subscription: those of the session's time-out and of as long
+/// again, so that another session can take it over, and at least three keep-alives (OPC 10000-4, section 5.14.2).
 pub(super) fn lifetime_count(publish: Duration, session_timeout: Duration) -> u32 {
-    let count = session_timeout.as_millis().div_ceil(publish.as_millis().max(1));
+    let count = (session_timeout.as_millis() * 2).div_ceil(publish.as_millis().max(1));
     u32::try_from(count).unwrap_or(u32::MAX).max(keep_alive_count(publish).saturating_mul(3))
 }
 
@@ -39,8 +39,8 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_outlives_an_outage_of_the_sessions_time_out() {
-        assert_eq!(lifetime_count(Duration::from_millis(100), Duration::from_secs(60)), 600);
+    fn a_subscription_outlives_its_session() {
+        assert_eq!(lifetime_count(Duration::from_millis(100), Duration::from_secs(60)), 1_200);
         assert_eq!(lifetime_count(Duration::from_secs(1), Duration::from_secs(1)), 9);
     }
 

@@ -30,6 +30,8 @@ pub struct ServerStatus {
     pub connects: u64,
     /// Times that the old session went on after its connection was lost.
     pub resumed: u64,
+    /// Subscriptions that a session took over from one that was lost.
+    pub taken_over: u64,
     /// Poll slots of the tags that are read cyclically that passed without a poll.
     pub skipped: u64,
     /// Messages of the server that never came.
@@ -133,6 +135,7 @@ impl ServerStatus {
             failed: 0,
             connects: 0,
             resumed: 0,
+            taken_over: 0,
             skipped: 0,
             missing: 0,
             recovered: 0,

@@ -6,6 +6,7 @@ mod items;
 mod learning;
 mod messages;
 mod polling;
+mod takeover;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opcua::client::Session;
-use opcua::types::{NodeId, StatusCode};
+use opcua::types::{DateTime, NodeId, StatusCode};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -27,6 +28,7 @@ use history::Retrieval;
 use items::Item;
 use messages::{Letter, Shard};
 use polling::Grid;
+pub(super) use takeover::Succession;
 
 /// Messages between the session and the gateway, each of up to [`MOST_NOTIFICATIONS`] values. It is emptied
 /// between two requests, so it fills only while nothing can be stored.
@@ -89,6 +91,9 @@ pub(super) struct Visit<'a> {
     types: Types,
     items: Vec<Item>,
     shards: Vec<Shard>,
+    /// Since when the server runs, and whether subscriptions of an earlier session go on in this one.
+    server_start: Option<DateTime>,
+    has_taken_over: bool,
     grid: Grid,
     retrieval: Retrieval,
     /// Operations in a call to create items, and in one to read.
@@ -125,6 +130,8 @@ impl<'a> Visit<'a> {
             types: Types::default(),
             items: vec![Item::Absent; tags],
             shards: Vec::new(),
+            server_start: None,
+            has_taken_over: false,
             grid,
             retrieval: Retrieval::default(),
             create_size: MOST_OPERATIONS,
@@ -156,7 +163,10 @@ impl<'a> Visit<'a> {
 
     async fn visit(&mut self) -> Result<Infallible, Ended> {
         self.set_up().await?;
-        self.account.ledger.paced(std::mem::take(&mut self.pace));
+        // Subscriptions that were taken over keep theirs.
+        if self.pace != Pace::default() {
+            self.account.ledger.paced(std::mem::take(&mut self.pace));
+        }
         self.was_well = true;
         self.account.answers().await?;
         loop {

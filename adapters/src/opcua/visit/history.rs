@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Ended, Visit};
 use crate::opcua::account::{News, Unheard};
-use crate::opcua::failure::is_of_connection;
+use crate::opcua::failure::{Failure, is_of_connection};
 use crate::opcua::history::Span;
 use crate::opcua::request;
 
@@ -300,14 +300,15 @@ impl Visit<'_> {
         })
     }
 
-    /// Tells what had come and what waits, after the session has ended.
-    pub(in crate::opcua) async fn leave(&mut self) -> Result<(), Unheard> {
+    /// Tells what had come and what waits, after the session has ended, and leaves the rest to the next one.
+    pub(in crate::opcua) async fn leave(&mut self, failure: &Failure) -> Result<(), Unheard> {
         let mut news = News::default();
         self.read_rest(&mut news);
         for (index, value) in self.account.absences.given_up() {
             let received = self.received_as_known(index, &value);
             self.account.value(self.sharing.with(index), &received, &mut news);
         }
+        self.bequeath(failure);
         self.account.tell(news).await
     }
 }

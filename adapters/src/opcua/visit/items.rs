@@ -34,6 +34,15 @@ impl Item {
     pub(super) const fn is_live_in(self, of: usize) -> bool {
         matches!(self, Self::Live { shard, .. } if shard == of)
     }
+
+    /// The same in the subscription `to`, if it is one of `from`.
+    pub(super) fn moved(self, from: usize, to: usize) -> Option<Self> {
+        match self {
+            Self::Live { shard, id } if shard == from => Some(Self::Live { shard: to, id }),
+            Self::Refused { shard, status } if shard == from => Some(Self::Refused { shard: to, status }),
+            Self::Absent | Self::Live { .. } | Self::Refused { .. } => None,
+        }
+    }
 }
 
 impl Visit<'_> {
@@ -45,8 +54,11 @@ impl Visit<'_> {
         learnt.map_err(|status| Failure::Request { request: "reading data types", status })?;
         let server = Arc::clone(&self.account.server);
         let is_monitored = |index: &usize| request::sampling(&server.tags[*index].acquisition).is_some();
-        let monitored: Vec<usize> = self.sharing.firsts().filter(is_monitored).collect();
-        for (shard, tags) in monitored.chunks(server.subscription_size).enumerate() {
+        self.take_over().await;
+        let is_absent = |index: &usize| self.items[*index] == Item::Absent;
+        let absent: Vec<usize> = self.sharing.firsts().filter(is_monitored).filter(is_absent).collect();
+        for tags in absent.chunks(server.subscription_size) {
+            let shard = self.shards.len();
             self.subscribe(shard).await?;
             self.create_items(shard, tags).await?;
         }
@@ -72,12 +84,14 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// What the server takes in a call (OPC 10000-5, section 6.3.11); what it does not tell is tried.
+    /// What the server takes in a call (OPC 10000-5, section 6.3.11), where what it does not tell is tried; and since
+    /// when it runs.
     async fn read_limits(&mut self) {
         let limits = [
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+            VariableId::Server_ServerStatus_StartTime,
         ];
         let told = self.values(&limits.map(NodeId::from)).await.unwrap_or_default();
         let number = |value: Option<&Option<Variant>>| match value {
@@ -87,6 +101,10 @@ impl Visit<'_> {
         self.create_size = request::operations(number(told.first()));
         self.read_size = request::operations(number(told.get(1)));
         self.retrieval.most_nodes = Some(request::operations(number(told.get(2))));
+        self.server_start = match told.get(3) {
+            Some(Some(Variant::DateTime(start))) => Some(**start),
+            _ => None,
+        };
     }
 
     async fn values(&mut self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
@@ -101,7 +119,7 @@ impl Visit<'_> {
         let publish = self.account.server.publish;
         let keep_alives = silence::keep_alive_count(publish);
         let lifetime = silence::lifetime_count(publish, self.account.server.session_timeout);
-        let postbox = Postbox { shard, post: self.post.clone(), dropped: Arc::clone(&self.dropped) };
+        let postbox = self.postbox(shard);
         let created = self
             .session
             .create_subscription(publish, lifetime, keep_alives, MOST_NOTIFICATIONS, 0, true, postbox)
@@ -116,8 +134,12 @@ impl Visit<'_> {
         };
         let (publish, keep_alives) = granted.unwrap_or((publish, keep_alives));
         self.pace.published(publish);
-        self.shards.push(Shard::new(id, silence::limit(publish, keep_alives)));
+        self.shards.push(Shard::new(id, publish, keep_alives));
         Ok(())
+    }
+
+    pub(super) fn postbox(&self, shard: usize) -> Postbox {
+        Postbox { shard, post: self.post.clone(), dropped: Arc::clone(&self.dropped) }
     }
 
     /// Creates the items of `tags` in a subscription, in calls that the server takes.

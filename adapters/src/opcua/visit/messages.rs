@@ -16,13 +16,15 @@ use super::{Ended, Visit};
 use crate::opcua::account::News;
 use crate::opcua::failure::Failure;
 use crate::opcua::sequence::{Expected, Gap};
+use crate::opcua::silence;
 
 /// One subscription.
 pub(super) struct Shard {
     /// Its id at the server.
     pub(super) id: u32,
-    /// How long it may be silent.
-    pub(super) silence: Duration,
+    /// How often it publishes, and after how many publications without news it says so.
+    pub(super) publish: Duration,
+    pub(super) keep_alives: u32,
     heard: Instant,
     expected: Expected,
     /// Whether what it says next confirms the values that were known before an outage.
@@ -31,8 +33,25 @@ pub(super) struct Shard {
 
 impl Shard {
     /// A subscription that was just made.
-    pub(super) fn new(id: u32, silence: Duration) -> Self {
-        Self { id, silence, heard: Instant::now(), expected: Expected::default(), confirms: false }
+    pub(super) fn new(id: u32, publish: Duration, keep_alives: u32) -> Self {
+        Self {
+            id,
+            publish,
+            keep_alives,
+            heard: Instant::now(),
+            expected: Expected::default(),
+            confirms: false,
+        }
+    }
+
+    /// The subscription after an outage.
+    pub(super) fn resumed(self) -> Self {
+        Self { heard: Instant::now(), confirms: true, ..self }
+    }
+
+    /// How long it may be silent.
+    fn silence(&self) -> Duration {
+        silence::limit(self.publish, self.keep_alives)
     }
 }
 
@@ -66,7 +85,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Reads the messages that have come and were not taken when the session ended, up to the first that is missing:
+    /// Reads the messages that have come and were not taken when the session ended, of each shard up to one that is missing:
     /// what came after that one must not be told before it is known what it said.
     pub(super) fn read_rest(&mut self, news: &mut News) {
         while let Ok(Letter { shard, message }) = self.letters.try_recv() {
@@ -75,9 +94,11 @@ impl Visit<'_> {
             if parts.is_empty() {
                 continue;
             }
-            if shard.expected.data(message.sequence_number).is_some() {
-                return;
+            let mut expected = shard.expected;
+            if expected.data(message.sequence_number).is_some() {
+                continue;
             }
+            shard.expected = expected;
             for change in
                 parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>()).flat_map(items_of)
             {
@@ -217,8 +238,8 @@ impl Visit<'_> {
 
     /// A subscription that says nothing is dead, whatever the connection says.
     pub(super) fn mind_silence(&self) -> Result<(), Failure> {
-        match self.shards.iter().find(|shard| shard.heard.elapsed() > shard.silence) {
-            Some(shard) => Err(Failure::Silent(shard.silence)),
+        match self.shards.iter().find(|shard| shard.heard.elapsed() > shard.silence()) {
+            Some(shard) => Err(Failure::Silent(shard.silence())),
             None => Ok(()),
         }
     }
