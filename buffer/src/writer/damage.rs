@@ -124,6 +124,7 @@ impl Writer {
         }
         self.save_changed_marks()
     }
+
     /// Looks again through the generations of which something is noted as lost and the manifest does not know it: an end
     /// or a refusing disk came in between.
     fn finish_looking(&mut self) -> Result<(), Fault> {
