@@ -30,6 +30,8 @@ pub struct Passport {
 impl Passport {
     /// The certificates in the folder `root`. Nothing is opened yet.
     pub fn new(root: PathBuf, application: Application) -> Self {
+        // The library takes the certificate's file for one below its own folder unless its path is absolute.
+        let root = std::path::absolute(&root).unwrap_or(root);
         Self { root, application, pki: OnceCell::new(), reminder: Mutex::default() }
     }
 

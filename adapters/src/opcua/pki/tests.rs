@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use opcua::client::ClientBuilder;
 use rcgen::{DnType, date_time_ymd};
 use tempfile::TempDir;
 
 use super::samples::{application, at, expected, now, rsa_key, sample};
 use super::{
-    Certificate, Expiry, Fingerprint, Kept, NotAdmitted, OwnError, Pki, Refusal, Rejection, Standing,
-    TrustList,
+    Certificate, Expiry, Fingerprint, Kept, NotAdmitted, OwnError, Passport, Pki, Refusal, Rejection,
+    Standing, TrustList,
 };
 
 const KEY: &str = "own/private/penstock.pem";
@@ -22,7 +23,10 @@ fn folder() -> TempDir {
 
 /// A folder with a key that need not be made.
 fn folder_with_a_key() -> TempDir {
-    let folder = folder();
+    with_a_key(folder())
+}
+
+fn with_a_key(folder: TempDir) -> TempDir {
     let pem = rsa_key().to_der().unwrap().to_pem("PRIVATE KEY", x509_cert::der::pem::LineEnding::LF).unwrap();
     fs::create_dir_all(folder.path().join("own/private")).unwrap();
     fs::write(folder.path().join(KEY), pem.as_bytes()).unwrap();
@@ -200,4 +204,16 @@ fn certificates_that_were_put_there_by_hand_are_trusted_in_either_form_and_other
     assert_eq!(listing.unreadable.len(), 1);
     let expected = [der.fingerprint(), pem.fingerprint()].into_iter().collect();
     assert_eq!(list.trusted().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_library_finds_the_own_certificate_in_a_folder_that_is_named_from_here() {
+    let folder = with_a_key(tempfile::tempdir_in(".").expect("a folder"));
+    let relative = PathBuf::from(folder.path().file_name().expect("its name"));
+    let passport = Passport::new(relative, application());
+    let pki = passport.open(now()).await.expect("it is made");
+    let builder = ClientBuilder::new().application_name("penstock").product_uri("urn:penstock");
+    let client = passport.equip(builder, Some(&pki)).client().expect("settings");
+    let shown = client.certificate_store().read().read_own_cert().expect("the certificate");
+    assert_eq!(shown.to_der().expect("DER"), pki.own().certificate().der());
 }
