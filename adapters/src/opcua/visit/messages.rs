@@ -85,8 +85,8 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Reads the messages that have come and were not taken when the session ended, of each shard up to one that is missing:
-    /// what came after that one must not be told before it is known what it said.
+    /// Reads the messages that have come and were not taken when the session ended, of each shard up to one that is
+    /// missing: what came after that one must not be told before it is known what it said.
     pub(super) fn read_rest(&mut self, news: &mut News) {
         while let Ok(Letter { shard, message }) = self.letters.try_recv() {
             let Some(shard) = self.shards.get_mut(shard) else { continue };
