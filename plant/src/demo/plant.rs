@@ -91,9 +91,10 @@ impl Plant {
 
     /// What happened until now.
     pub(super) fn truth(&self) -> Truth {
-        let shown = self.thermometers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gauges = shown.iter().enumerate().map(|(zone, values)| {
-            let gauge = Gauge { values: values.clone(), unheard: self.unheard.clone() };
+        // Not locked any more when the oven is looked at: its task holds the oven while it writes here.
+        let shown = self.thermometers.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gauges = shown.into_iter().enumerate().map(|(zone, values)| {
+            let gauge = Gauge { values, unheard: self.unheard.clone() };
             (format!("{OVEN}.zone-{}", zone + 1), gauge)
         });
         let oven = Truth {
