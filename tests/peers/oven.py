@@ -11,7 +11,8 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
     hold          ends all changes
     unsubscribe   deletes all subscriptions, as an operator of the server can, and tells nobody
     mute          publishes nothing any more, while sessions and their requests go on
-    add           makes the variable Late, if --without-late left it out
+    add           makes the variable Late, if --without-late left it out or it was removed
+    remove        deletes the variable Late
     judge         gives the variable Judged one quality after the other, with --types
     lose          loses the next message of each subscription that has values, for good
 
@@ -259,6 +260,12 @@ class Oven:
                 await self.add("Late", 2, ua.VariantType.Int32)
             elif command == "judge":
                 await self.types.judge()
+            elif command == "remove":
+                # asyncua itself tells nobody that a node is gone (OPC 10000-4, section 5.13.2.1).
+                late = self.variables.pop("Late")
+                gone = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown))
+                await self.server.write_attribute_value(late.nodeid, gone)
+                await self.server.delete_nodes([late])
             record(done=command)
 
 

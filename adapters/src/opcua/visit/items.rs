@@ -26,6 +26,8 @@ pub(super) enum Item {
     Absent,
     /// It is, by the item `id` of a subscription.
     Live { shard: usize, id: u32 },
+    /// It was, until its node vanished. Some servers go on with the item when the node is back, some forgot it.
+    Orphaned { shard: usize, id: u32 },
     /// The server refuses it.
     Refused { shard: usize, status: StatusCode },
 }
@@ -35,12 +37,18 @@ impl Item {
         matches!(self, Self::Live { shard, .. } if shard == of)
     }
 
+    /// Whether it is to be made anew in this subscription.
+    pub(super) const fn is_missing_in(self, of: usize) -> bool {
+        matches!(self, Self::Orphaned { shard, .. } | Self::Refused { shard, .. } if shard == of)
+    }
+
     /// The same in the subscription `to`, if it is one of `from`.
     pub(super) fn moved(self, from: usize, to: usize) -> Option<Self> {
         match self {
             Self::Live { shard, id } if shard == from => Some(Self::Live { shard: to, id }),
+            Self::Orphaned { shard, id } if shard == from => Some(Self::Orphaned { shard: to, id }),
             Self::Refused { shard, status } if shard == from => Some(Self::Refused { shard: to, status }),
-            Self::Absent | Self::Live { .. } | Self::Refused { .. } => None,
+            Self::Absent | Self::Live { .. } | Self::Orphaned { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -228,12 +236,40 @@ impl Visit<'_> {
         self.retry_later();
     }
 
-    /// The node of an item is gone. Some servers forget the item with it, so it is made anew in time.
-    pub(super) fn node_vanished(&mut self, index: usize) {
-        if let Item::Live { shard, .. } = self.items[index] {
-            self.items[index] = Item::Refused { shard, status: StatusCode::BadNodeIdUnknown };
-            self.retry_later();
+    /// The server says of an item whether its node is there. One whose node is gone is made anew in time.
+    pub(super) fn node_is_there(&mut self, index: usize, status: StatusCode) {
+        let is_gone = matches!(status, StatusCode::BadNodeIdUnknown | StatusCode::BadNodeIdInvalid);
+        match self.items[index] {
+            Item::Live { shard, id } if is_gone => {
+                self.items[index] = Item::Orphaned { shard, id };
+                self.retry_later();
+            }
+            Item::Orphaned { shard, id } if !is_gone => self.items[index] = Item::Live { shard, id },
+            _ => {}
         }
+    }
+
+    /// Deletes the items of a subscription whose nodes vanished: made anew beside them they would tell all twice.
+    async fn delete_orphans(&mut self, shard: usize) -> Result<(), Failure> {
+        let orphan = |item: &Item| match item {
+            Item::Orphaned { shard: of, id } if *of == shard => Some(*id),
+            _ => None,
+        };
+        let orphans: Vec<u32> = self.items.iter().filter_map(orphan).collect();
+        for ids in orphans.chunks(self.create_size) {
+            // Each is gone afterwards: those that it cannot delete the server does not know any more.
+            let deleted = self.session.delete_monitored_items(self.shards[shard].id, ids).await;
+            deleted.map_err(|error| Failure::Request {
+                request: "deleting monitored items",
+                status: error.status(),
+            })?;
+        }
+        for item in &mut self.items {
+            if orphan(item).is_some() {
+                *item = Item::Refused { shard, status: StatusCode::BadNodeIdUnknown };
+            }
+        }
+        Ok(())
     }
 
     /// What the server refuses is tried again after a rest.
@@ -256,6 +292,7 @@ impl Visit<'_> {
             read => read?,
         }
         for shard in 0..self.shards.len() {
+            self.delete_orphans(shard).await?;
             let refused = |item: &Item| matches!(item, Item::Refused { shard: of, .. } if *of == shard);
             let tags: Vec<usize> =
                 (0..self.items.len()).filter(|index| refused(&self.items[*index])).collect();

@@ -177,9 +177,7 @@ impl Visit<'_> {
         if self.is_told(index, value) {
             self.hand_on(index, value, news).await?;
         }
-        if value.status == Some(StatusCode::BadNodeIdUnknown) {
-            self.node_vanished(index);
-        }
+        self.node_is_there(index, value.status.unwrap_or(StatusCode::Good));
         Ok(())
     }
 

@@ -82,7 +82,7 @@ impl Visit<'_> {
             }
         }
         self.shards.push(shard.resumed());
-        if self.items.iter().any(|item| matches!(item, Item::Refused { shard, .. } if *shard == index)) {
+        if self.items.iter().any(|item| item.is_missing_in(index)) {
             self.retry_later();
         }
     }
