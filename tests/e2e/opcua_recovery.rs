@@ -15,11 +15,11 @@ const fn kills(kind: Kind) -> usize {
 
 against_every_server!(
     a_server_that_is_killed_again_and_again_is_read_again_wherever_its_namespaces_are,
-    nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts;
+    nothing_is_lost_while_the_network_is_cut_for_less_than_the_session_lasts,
+    after_a_partition_that_outlasts_the_session_a_new_one_goes_on_with_what_is_there;
     not ours:
     subscriptions_that_the_server_deletes_are_made_again,
     a_server_that_stops_publishing_but_keeps_the_session_is_found_out,
-    after_a_partition_that_outlasts_the_session_a_new_one_goes_on_with_what_is_there,
     a_node_that_vanishes_is_bad_alone_and_is_read_again_when_it_is_back,
 );
 

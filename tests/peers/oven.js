@@ -1,7 +1,8 @@
 // The oven of oven.py with another OPC UA server under it, node-opcua: the same options, commands, variables and
 // record, so that a scenario need not know which of the two it plays with. What they mean is told there.
 //
-// Only here: --items-per-call N and --reads-per-call N are limits that it tells and keeps.
+// Only here: --items-per-call N and --reads-per-call N are limits that it keeps and tells, or with --untold keeps only.
+// Each call that it refuses for them is on the record: {"refused": true}.
 
 "use strict";
 
@@ -44,8 +45,14 @@ const options = parseArgs({
         "user-certificate": { type: "string" },
         "items-per-call": { type: "string", default: "0" },
         "reads-per-call": { type: "string", default: "0" },
+        untold: { type: "boolean", default: false },
     },
 }).values;
+
+const limits = {
+    maxMonitoredItemsPerCall: Number(options["items-per-call"]),
+    maxNodesPerRead: Number(options["reads-per-call"]),
+};
 
 function record(fact) {
     process.stdout.write(`${JSON.stringify(fact)}\n`);
@@ -117,15 +124,14 @@ class Oven {
                 minSupportedSampleRate: 0,
                 maxMonitoredItems: 100_000,
                 maxMonitoredItemsPerSubscription: 100_000,
-                operationLimits: {
-                    maxMonitoredItemsPerCall: Number(options["items-per-call"]),
-                    maxNodesPerRead: Number(options["reads-per-call"]),
-                },
+                // What is not limited is not told either.
+                operationLimits: options.untold ? { maxMonitoredItemsPerCall: 0, maxNodesPerRead: 0 } : limits,
             },
         });
         await this.server.initialize();
         this.furnish();
         await this.server.start();
+        this.keepLimits();
         record({ listening: this.server.endpoints[0].port });
         const changes = setInterval(() => this.change(), Number(options.period) * 1000);
         await this.obey();
@@ -152,6 +158,16 @@ class Oven {
                   securityPolicies: [SecurityPolicy.None],
                   userManager,
               };
+    }
+
+    /// The server tells limits when it starts, and keeps those that it has from here on.
+    keepLimits() {
+        Object.assign(this.server.engine.serverCapabilities.operationLimits, limits);
+        this.server.on("response", (response) => {
+            if (response.responseHeader.serviceResult.equals(StatusCodes.BadTooManyOperations)) {
+                record({ refused: true });
+            }
+        });
     }
 
     furnish() {
@@ -231,6 +247,8 @@ class Oven {
                 }
             } else if (command === "add") {
                 this.add("Late", 2, DataType.Int32);
+            } else if (command === "remove") {
+                this.server.engine.addressSpace.deleteNode(this.variables.get("Late").variable);
             }
             record({ done: command });
         }

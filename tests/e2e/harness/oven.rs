@@ -1,6 +1,7 @@
 //! An oven with an OPC UA server, which keeps its own record: asyncua playing `tests/peers/oven.py`, or node-opcua
 //! playing `tests/peers/oven.js`, or `penstock-plant oven`, which are the same oven.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,23 +118,45 @@ impl Oven {
         });
     }
 
+    /// How many calls it refused for their size.
+    pub(crate) fn refusals(&self) -> usize {
+        self.process.stdout(0).iter().filter(|line| line.contains("\"refused\"")).count()
+    }
+
+    /// What it recorded of each tag, in numbers.
+    pub(crate) fn records(&self) -> HashMap<String, Vec<Recorded>> {
+        let mut records: HashMap<String, Vec<Recorded>> = HashMap::new();
+        for fact in self.recorded() {
+            if let (Some(tag), Some(at), Some(value)) =
+                (fact["tag"].as_str(), fact["at"].as_i64(), fact["value"].as_f64())
+            {
+                records.entry(tag.to_owned()).or_default().push((at, value));
+            }
+        }
+        records
+    }
+
     /// What it recorded of `tag`, in numbers.
     pub(crate) fn record(&self, tag: &str) -> Vec<Recorded> {
-        self.recorded(tag, Value::as_f64)
+        self.records().remove(tag).unwrap_or_default()
     }
 
     /// What it recorded of a zone: its values when they changed.
     pub(crate) fn zone(&self, zone: usize) -> Vec<Recorded> {
-        let mut values = self.recorded("zones", |value| value[zone].as_f64());
+        let facts = self.facts("zones").into_iter();
+        let values = facts.filter_map(|fact| Some((fact["at"].as_i64()?, fact["value"][zone].as_f64()?)));
+        let mut values: Vec<Recorded> = values.collect();
         values.dedup_by_key(|(_, value)| *value);
         values
     }
 
     /// What it recorded of `tag`, as it did.
     pub(crate) fn facts(&self, tag: &str) -> Vec<Value> {
-        let lines = self.process.stdout(0);
-        let facts = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        facts.filter(|fact| fact["tag"] == tag).collect()
+        self.recorded().filter(|fact| fact["tag"] == tag).collect()
+    }
+
+    fn recorded(&self) -> impl Iterator<Item = Value> {
+        self.process.stdout(0).into_iter().filter_map(|line| serde_json::from_str(&line).ok())
     }
 
     /// The record of its counter, in whole numbers.
@@ -144,11 +167,6 @@ impl Oven {
     /// The last value of its counter.
     pub(crate) fn last_count(&self) -> f64 {
         self.record("count").last().expect("it is recorded at the start").1
-    }
-
-    fn recorded(&self, tag: &str, number: impl Fn(&Value) -> Option<f64>) -> Vec<Recorded> {
-        let facts = self.facts(tag).into_iter();
-        facts.filter_map(|fact| Some((fact["at"].as_i64()?, number(&fact["value"])?))).collect()
     }
 }
 
