@@ -213,15 +213,18 @@ class Oven {
     }
 
     change() {
-        if (this.isHeld) {
+        // Two values of one time would be one entry of the record for whoever looks a value up by its time.
+        const at = new Date();
+        if (this.isHeld || at.getTime() === this.changedAt?.getTime()) {
             return;
         }
+        this.changedAt = at;
         const count = (this.count = (this.count ?? 0) + 1);
-        this.set("Count", count);
-        this.set("Temp", 20 + count / 8);
+        this.set("Count", count, at);
+        this.set("Temp", 20 + count / 8, at);
         if (count % 5 === 0) {
             for (let number = 0; number < Number(options.many); number++) {
-                this.set(`T${number}`, count);
+                this.set(`T${number}`, count, at);
             }
         }
     }

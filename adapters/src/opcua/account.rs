@@ -120,7 +120,8 @@ impl Account {
     }
 
     fn sample(&mut self, index: usize, sample: Sample, time: Option<Timestamp>, news: &mut News) {
-        let time = self.dating.time(index, time, self.clock.now());
+        let is_other = self.known[index].as_ref() != Some(&sample);
+        let time = self.dating.time(index, time, self.clock.now(), is_other);
         self.bad[index] = matches!(sample, Sample::Bad(_));
         self.known[index] = Some(sample.clone());
         news.readings.push(Reading { tag: self.server.tags[index].id, sample, time });
