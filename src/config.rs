@@ -8,6 +8,7 @@
 //! that no schema asks for is reported as unknown. To add a key: ask for it in the schema, and
 //! explain it in the repository's `config.toml` (a test insists).
 
+mod alarms;
 mod asset;
 mod buffer;
 mod catalog;

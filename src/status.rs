@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use penstock_adapters::modbus::{self, DeviceStatus};
 use penstock_adapters::opcua::pki::Expiry;
-use penstock_adapters::opcua::{ServerLink, ServerStatus};
+use penstock_adapters::opcua::{AlarmStatus, ServerLink, ServerStatus};
 use penstock_buffer::{Buffer, Condition, DeadLetterCount, DestinationStatus, LaneStatus, Replay};
 use penstock_events::cloudevent::Origin;
 use penstock_events::normalizer::LeftOut;
@@ -49,7 +49,7 @@ pub(crate) enum SourceView {
 #[serde(untagged)]
 enum SourceStatus {
     Modbus(DeviceStatus),
-    OpcUa(ServerStatus),
+    OpcUa(Box<ServerStatus>),
 }
 
 /// Where the state of a destination's connection is seen; none before its first start.
@@ -163,7 +163,7 @@ impl SourceView {
     fn status(&self) -> SourceStatus {
         match self {
             Self::Modbus(view) => SourceStatus::Modbus(view.borrow().clone()),
-            Self::OpcUa(view) => SourceStatus::OpcUa(view.borrow().clone()),
+            Self::OpcUa(view) => SourceStatus::OpcUa(Box::new(view.borrow().clone())),
         }
     }
 }
@@ -215,7 +215,8 @@ impl Report {
     }
 
     fn write_server(&self, f: &mut fmt::Formatter<'_>, server: &ServerStatus) -> fmt::Result {
-        let ServerStatus { name, link, since, values, connects, resumed, gaps, bad_tags, .. } = server;
+        let ServerStatus { name, link, since, values, connects, resumed, gaps, bad_tags, alarms, .. } =
+            server;
         let since = self.age(*since);
         let state = match link {
             ServerLink::Starting => "starting".to_owned(),
@@ -230,7 +231,18 @@ impl Report {
         writeln!(
             f,
             "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} gaps)"
-        )
+        )?;
+        let Some(AlarmStatus { active, told, last_complete, incomplete_because, unusable, .. }) = alarms
+        else {
+            return Ok(());
+        };
+        let asked = match (incomplete_because, last_complete) {
+            (Some(reason), _) => format!("the server does not tell which: {reason}"),
+            (None, Some(time)) => format!("checked {} ago", self.age(*time)),
+            (None, None) => "not checked yet".to_owned(),
+        };
+        let unusable = if *unusable > 0 { format!(", {unusable} not understood") } else { String::new() };
+        writeln!(f, "    alarms      {active:>10} active, {asked}   ({told} told{unusable})")
     }
 
     fn write_left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

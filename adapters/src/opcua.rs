@@ -21,6 +21,7 @@
 mod account;
 mod browse;
 mod code;
+mod conditions;
 mod dating;
 mod decode;
 mod discovery;
@@ -49,6 +50,7 @@ mod visit;
 
 pub use browse::{Browse, BrowseProgress, Class, Found, FoundNode, FoundVariable, NoSession, Shape, Shown};
 pub use code::status_in_words;
+pub use conditions::Notifier;
 pub use discovery::{Discovery, Login, Offer, Presented, discover};
 pub use endpoint::{DEFAULT_PORT, EndpointUrl, InvalidEndpoint};
 pub use ledger::describe_metrics;
@@ -57,5 +59,5 @@ pub use observer::{Wiring, observe};
 pub use part::{InvalidPart, Part};
 pub use security::{Identity, InvalidSecurity, Mode, Password, Policy, Security};
 pub use server::{InvalidServer, Server};
-pub use status::{Pace, ServerLink, ServerStatus, SlowedTag};
+pub use status::{AlarmStatus, Pace, ServerLink, ServerStatus, SlowedTag};
 pub use tag::{Acquisition, Deadband, Discard, Sampling, Tag, Trigger};

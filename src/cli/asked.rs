@@ -66,9 +66,16 @@ pub(super) fn narrowed_servers(
     };
     let narrow = |server: &Server| {
         let tags: Vec<_> = server.tags.iter().filter(|tag| is_wanted(tag)).map(paced).collect();
-        // What is shown is the present.
-        let history = Duration::ZERO;
-        (!tags.is_empty()).then(|| Server { tags, publish: every, poll: every, history, ..server.clone() })
+        // What is shown is the present, of what has values.
+        let (history, notifiers) = (Duration::ZERO, Vec::new());
+        (!tags.is_empty()).then(|| Server {
+            tags,
+            notifiers,
+            publish: every,
+            poll: every,
+            history,
+            ..server.clone()
+        })
     };
     servers.iter().filter_map(narrow).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use penstock_events::normalizer::{CounterRule, Rule, StateRule};
 use penstock_events::{AssetPath, GatewayId, Output, StateName};
 
+use super::alarms;
 use super::catalog::{Catalog, Meaning, Names};
 use super::table::{Field, Table};
 use super::telemetry;
@@ -20,6 +21,7 @@ const DEFAULT_STEP_DIVISOR: u64 = 10;
 const STATE: &str = "state = { tag = \"press-1.state\", map = { 0 = \"stopped\", 1 = \"running\" } }";
 const PRODUCED: &str = "produced = { good = \"press-1.good\", scrap = \"press-1.scrap\" }";
 const TELEMETRY: &str = "telemetry = [{ tag = \"press-1.temp\", deadband = { absolute = 0.5 } }]";
+const ALERTS: &str = "alerts = [{ tag = \"oven.alarms\", min_severity = 400 }]";
 
 /// Reads an asset; its rules go to the catalog's tags.
 pub(super) fn read(table: &Table<'_>, gateway: Option<&GatewayId>, names: &mut Names, catalog: &mut Catalog) {
@@ -39,11 +41,12 @@ pub(super) fn read(table: &Table<'_>, gateway: Option<&GatewayId>, names: &mut N
     table.table("state", STATE, |state| read_state(state, asset, catalog));
     table.table("produced", PRODUCED, |produced| read_produced(produced, asset, catalog));
     table.each("telemetry", TELEMETRY, |entry| telemetry::read(entry, asset, catalog));
-    if table.is_bare(&["state", "produced", "telemetry"]) {
+    table.each("alerts", ALERTS, |entry| alarms::read_alert(entry, asset, catalog));
+    if table.is_bare(&["state", "produced", "telemetry", "alerts"]) {
         table
             .spot()
             .warning("the asset raises no event")
-            .allowed("`state`, `produced` or `telemetry`")
+            .allowed("`state`, `produced`, `telemetry` or `alerts`")
             .example(STATE)
             .record();
     }
@@ -108,7 +111,7 @@ fn report_unreachable(field: &Field<'_>, value: i64, meaning: Option<Meaning>) {
     let (lowest, highest) = match meaning {
         Some(Meaning::Switch) => (0, 1),
         Some(Meaning::Whole { lowest, highest }) => (lowest, highest),
-        Some(Meaning::Measured | Meaning::Told) | None => return,
+        Some(Meaning::Measured | Meaning::Told | Meaning::Conditions) | None => return,
     };
     if value < lowest || u64::try_from(value).is_ok_and(|value| value > highest) {
         field
@@ -149,7 +152,7 @@ fn read_counter(table: &Table<'_>, output: Output, asset: Option<&AssetPath>, ca
                 .record();
             u64::MAX
         }
-        Some(Meaning::Told) | None => u64::MAX,
+        Some(Meaning::Told | Meaning::Conditions) | None => u64::MAX,
     };
     let highest = table.key("highest", "9999").or_in(range, 1..=range);
     let max_step = table.key("max_step", "1000").or_in((highest / DEFAULT_STEP_DIVISOR).max(1), 1..=highest);

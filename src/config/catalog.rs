@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use penstock_events::normalizer::{Pattern, Rule, TagPlan, TelemetryRule};
+use penstock_events::normalizer::{AlertRule, Pattern, Rule, TagPlan, TelemetryRule};
 use penstock_events::{AssetPath, SourceId, SourceName, TagId, TagName, TagPath};
 
 use super::source::Spot;
@@ -33,6 +33,8 @@ pub(super) enum Meaning {
     Measured,
     /// Whatever the source says that it is, which shows when it is read.
     Told,
+    /// It has no values: it stands for conditions, such as alarms.
+    Conditions,
 }
 
 /// A tag that was declared.
@@ -47,6 +49,7 @@ pub(super) struct KnownTag {
     source: SourceId,
     spot: Spot,
     rules: Vec<Rule>,
+    alerts: Vec<(AlertRule, Spot)>,
     reported_for: HashMap<AssetPath, Spot>,
     counted_at: Option<Spot>,
 }
@@ -109,6 +112,7 @@ impl Catalog {
             source,
             spot: spot.clone(),
             rules: Vec::new(),
+            alerts: Vec::new(),
             reported_for: HashMap::new(),
             counted_at: None,
         });
@@ -131,8 +135,36 @@ impl Catalog {
         self.tags.iter().filter(|tag| tag.source == source).count()
     }
 
-    /// The tag that `field` names; a name that nothing has is reported.
+    /// The tag that `field` names, which has values; a name that nothing has is reported.
     pub(super) fn resolve(&self, field: &Field<'_>) -> Option<TagId> {
+        let id = self.find(field)?;
+        if self.tag(id).meaning == Some(Meaning::Conditions) {
+            let message = format!("`{}` stands for alarms, and has no value", self.tag(id).path);
+            field
+                .spot()
+                .error(message)
+                .allowed("a tag of `tags`; alarms go into the asset's `alerts`")
+                .record();
+            return None;
+        }
+        Some(id)
+    }
+
+    /// The tag that `field` names, which stands for conditions.
+    pub(super) fn resolve_conditions(&self, field: &Field<'_>) -> Option<TagId> {
+        let id = self.find(field)?;
+        match self.tag(id).meaning? {
+            Meaning::Conditions => Some(id),
+            _ => {
+                let message = format!("`{}` is a value, and tells of no alarms", self.tag(id).path);
+                let spot = field.spot();
+                spot.error(message).allowed("one of the `alarms` of an OPC UA server").record();
+                None
+            }
+        }
+    }
+
+    fn find(&self, field: &Field<'_>) -> Option<TagId> {
         let path: TagPath = field.required()?;
         let found = self.tag_by_path.get(&path).copied();
         if found.is_none() {
@@ -141,11 +173,13 @@ impl Catalog {
         found
     }
 
-    /// The tags that match `pattern`: a tag's path in which `*` stands for any characters.
+    /// The tags with values that match `pattern`: a tag's path in which `*` stands for any characters.
     pub(super) fn matching(&self, pattern: &str) -> Vec<TagId> {
         let pattern = Pattern::new(pattern);
         let indices = 0..index(self.tags.len());
-        indices.map(TagId).filter(|id| pattern.matches(self.tag(*id).path.as_str())).collect()
+        let is_meant =
+            |tag: &KnownTag| tag.meaning != Some(Meaning::Conditions) && pattern.matches(tag.path.as_str());
+        indices.map(TagId).filter(|id| is_meant(self.tag(*id))).collect()
     }
 
     /// Reports that nothing has the name `path`, unless that follows from another problem.
@@ -180,6 +214,24 @@ impl Catalog {
         self.tags[id.0 as usize].rules.push(rule);
     }
 
+    /// Says whose alerts conditions of a tag are. The first entry that one matches has it, so that none may come
+    /// after an entry that leaves nothing.
+    pub(super) fn add_alert(&mut self, id: TagId, rule: AlertRule, spot: &Spot) {
+        let KnownTag { alerts, rules, .. } = &mut self.tags[id.0 as usize];
+        let covers = |known: &Pattern, other: &Pattern| *known == Pattern::any() || known == other;
+        let takes_all = |known: &AlertRule| {
+            covers(&known.source, &rule.source) && covers(&known.condition, &rule.condition)
+        };
+        if let Some((_, first)) = alerts.iter().find(|(known, _)| takes_all(known)) {
+            spot.error(format!("the entry at {} leaves no alarm for this one", first.reference()))
+                .allowed("entries that take the more go last: an alarm is the first one's that it matches")
+                .example("alerts = [{ tag = \"oven.alarms\", source = \"Zone 1*\" }]")
+                .record();
+        }
+        rules.push(Rule::Alert(rule.clone()));
+        alerts.push((rule, spot.clone()));
+    }
+
     /// Notes that the tag counts pieces at `spot`. Counted twice, each piece would be two.
     pub(super) fn note_counter(&mut self, id: TagId, spot: &Spot) {
         let KnownTag { path, counted_at, .. } = &mut self.tags[id.0 as usize];
@@ -199,7 +251,7 @@ impl Catalog {
         for (index, source) in self.sources.iter().enumerate() {
             let rules =
                 self.tags.iter().filter(|tag| tag.source.0 as usize == index).flat_map(|tag| &tag.rules);
-            let facts = rules.filter(|rule| !matches!(rule, Rule::Telemetry(_))).count();
+            let facts = rules.filter(|rule| !matches!(rule, Rule::Telemetry(_) | Rule::Alert(_))).count();
             if facts > MAX_FACTS_PER_SOURCE {
                 source
                     .spot
@@ -229,15 +281,17 @@ impl Catalog {
         for (index, source) in self.sources.iter().enumerate() {
             let unused = |tag: &&KnownTag| tag.source.0 as usize == index && tag.rules.is_empty();
             let names: Vec<&str> = self.tags.iter().filter(unused).map(|tag| tag.path.as_str()).collect();
-            if names.is_empty() {
-                continue;
-            }
+            let Some(first) = self.tags.iter().find(unused) else { continue };
+            let example = match first.meaning {
+                Some(Meaning::Conditions) => format!("alerts = [{{ tag = \"{}\" }}]", first.path),
+                _ => format!("telemetry = [{{ tag = \"{}.*\" }}]", source.name),
+            };
             source
                 .spot
                 .warning(format!("{} of `{}` raise no event", counted(names.len(), "tag"), source.name))
                 .found(listed(names.iter().copied()))
                 .allowed("every tag that is polled is used by an asset")
-                .example(format!("telemetry = [{{ tag = \"{}.*\" }}]", source.name))
+                .example(example)
                 .record();
         }
     }

@@ -9,6 +9,7 @@ use penstock_adapters::opcua::{
 use penstock_events::{SourceId, SourceName};
 
 use super::Purpose;
+use super::alarms;
 use super::catalog::Catalog;
 use super::credentials::{self, Login};
 use super::opcua_tag::{self, Defaults};
@@ -40,6 +41,8 @@ const LONGEST_HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
 const LARGEST_SUBSCRIPTION: usize = 100_000;
 
 const TAGS: &str = "tags = [{ name = \"temp\", node = \"nsu=http://plant.example/oven;s=Oven.Temp\" }]";
+
+const ALARMS: &str = "alarms = [{ name = \"alarms\" }]";
 
 impl Text for EndpointUrl {
     const ALLOWED: &'static str = "opc.tcp://HOST[:4840][/PATH]";
@@ -97,6 +100,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
         .key("subscription_size", "1000")
         .or_in(Server::DEFAULT_SUBSCRIPTION_SIZE, 1..=LARGEST_SUBSCRIPTION);
     let defaults = Defaults::read(table, publish);
+    let notifiers = table.tables("alarms", ALARMS, |alarms| alarms::read(alarms, source, catalog));
     let tags = tags(table, source, &defaults, context.folder, catalog);
     Some(Server {
         source,
@@ -113,6 +117,7 @@ pub(super) fn read(table: &Table<'_>, context: &Context<'_>, catalog: &mut Catal
         history,
         subscription_size,
         tags,
+        notifiers,
     })
 }
 
@@ -138,6 +143,7 @@ pub(crate) fn ad_hoc_server(
         history: Duration::ZERO,
         subscription_size: Server::DEFAULT_SUBSCRIPTION_SIZE,
         tags: Vec::new(),
+        notifiers: Vec::new(),
     }
 }
 
@@ -179,7 +185,7 @@ fn tags(
         table
             .spot()
             .error("the server has no tags")
-            .found("none in `tags` and none in a `tags_file`")
+            .found("none in `tags`, none in a `tags_file`, and no `alarms`")
             .allowed("at least one tag")
             .example(TAGS)
             .record();

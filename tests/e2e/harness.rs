@@ -3,6 +3,7 @@
 //! Every child dies with the value that holds it, and says what it said when a test fails. Waiting is always
 //! for a condition, never for a time; [`eventually`] gives up after a deadline that only a fault reaches.
 
+pub(crate) mod alarms;
 mod event;
 mod gateway;
 mod loopback;

@@ -17,6 +17,7 @@ mod dead_plc;
 mod happy_path;
 mod late_reply;
 mod nonsense;
+mod opcua_alarms;
 mod opcua_built_in;
 mod opcua_commissioning;
 mod opcua_history;

@@ -4,6 +4,7 @@ The record goes to standard output, a JSON object a line, times in microseconds 
 
     {"listening": 40123}                         ready, and on which port
     {"tag": "count", "value": 17, "at": …}       the variable has this value from here on, and this source timestamp
+    {"alarm": "Hot", "active": true, "severity": 700, "source": "Zone-2", "message": …, "at": …}
     {"held": true, "at": …}                      nothing changes from here on
 
 Standard input takes commands, one a line; its end is the end of the oven, so that none outlives the test:
@@ -14,6 +15,9 @@ Standard input takes commands, one a line; its end is the end of the oven, so th
     add           makes the variable Late, if --without-late left it out or it was removed
     remove        deletes the variable Late
     judge         gives the variable Judged one quality after the other, with --types
+    raise NAME SEVERITY SOURCE    an alarm becomes active
+    change NAME SEVERITY          it is more or less severe, and says so
+    clear NAME                    it is over
     lose          loses the next message of each subscription that has values, for good
 
 With --history PAGE it keeps the history of Count, of which it tells so many values at a time, and with --secretive
@@ -23,6 +27,9 @@ Its namespace is urn:plant:oven, after so many others as --shift says. Variables
 counts), Temp (a Double that moves), Name (a String), Zones (an array of Doubles), Still (an Int32 that never
 changes), Late, and T0, T1 … as --many says, which are all set at once. With --types also those of oven_types.py. With
 --zones two zones stand below it, to be browsed.
+
+The Server object tells of alarms, whose node is their name in that namespace, and tells of all that are active when
+it is asked. With --without-events it has none, with --without-refresh it does not tell what is active.
 
 With --secure it is spoken to only with a security, and lets in the user edge with the password hunter2, or nobody
 in particular. With --user-certificate FILE.der it makes that and FILE.pem, its key, and lets in its holder, but
@@ -119,6 +126,7 @@ class Oven:
         self.is_held = False
         self.variables = {}
         self.types = Types(self) if options.types else None
+        self.alarms = {}
 
     async def run(self):
         if self.options.user_certificate:
@@ -127,6 +135,7 @@ class Oven:
             use, names = [ExtendedKeyUsageOID.CLIENT_AUTH], {"commonName": "edge"}
             await setup_self_signed_certificate(key, certificate, "urn:plant:edge", "edge", use, names)
         self.server = server = Server(user_manager=Users(self.options.user_certificate))
+        server.iserver.bind_condition_methods = int(not self.options.without_refresh)
         await server.init()
         server.set_endpoint(f"opc.tcp://{self.options.host}:{self.options.port}/oven")
         await server.set_application_uri("urn:plant:oven-server")
@@ -157,6 +166,9 @@ class Oven:
             port = server.bserver.port
             if port == 0:
                 port = server.bserver._server.sockets[0].getsockname()[1]
+            if self.options.without_events:
+                none = ua.DataValue(ua.Variant(0, ua.VariantType.Byte))
+                await server.write_attribute_value(ua.NodeId(ua.ObjectIds.Server), none, ua.AttributeIds.EventNotifier)
             record(listening=port)
             changes = asyncio.create_task(self.change())
             await self.obey()
@@ -225,6 +237,25 @@ class Oven:
         self.tell(name.lower(), value, at)
         await self.server.write_attribute_value(variable.nodeid, stamped)
 
+    async def alarm(self, name, severity=None, source=None, active=True):
+        if name not in self.alarms:
+            self.alarms[name] = await self.server.get_event_generator(ua.ObjectIds.OffNormalAlarmType)
+            event = self.alarms[name].event
+            event.NodeId, event.ConditionName = ua.NodeId(name, self.namespace), name
+            event.add_property("EnabledState/Id", True, ua.VariantType.Boolean)
+            event.add_property("ActiveState/Id", False, ua.VariantType.Boolean)
+            event.add_property("ActiveState/TransitionTime", None, ua.VariantType.DateTime)
+        at, event = now(), self.alarms[name].event
+        if getattr(event, "ActiveState/Id") != active:
+            setattr(event, "ActiveState/TransitionTime", at)
+        setattr(event, "ActiveState/Id", active)
+        event.Retain = active
+        event.Severity = int(severity or event.Severity)
+        event.SourceName = source or event.SourceName
+        message = f"{name} is {'active' if active else 'over'} at {micros(at)}"
+        record(alarm=name, active=active, severity=event.Severity, source=event.SourceName, message=message, at=micros(at))
+        await self.alarms[name].trigger(at, message)
+
     async def change(self):
         count = 0
         while not self.is_held:
@@ -245,7 +276,12 @@ class Oven:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         service = self.server.iserver.subscription_service
         while command := (await reader.readline()).decode().strip():
-            if command == "hold":
+            word, *rest = command.split()
+            if word in ("raise", "change"):
+                await self.alarm(*rest)
+            elif word == "clear":
+                await self.alarm(*rest, active=False)
+            elif command == "hold":
                 self.is_held = True
             elif command == "unsubscribe":
                 await service.delete_subscriptions(list(service.subscriptions))
@@ -281,6 +317,8 @@ def main():
     parser.add_argument("--without-late", action="store_true")
     parser.add_argument("--types", action="store_true")
     parser.add_argument("--zones", action="store_true")
+    parser.add_argument("--without-events", action="store_true")
+    parser.add_argument("--without-refresh", action="store_true")
     parser.add_argument("--secure", action="store_true")
     parser.add_argument("--ends-in", type=int, metavar="DAYS")
     parser.add_argument("--expired", dest="ends_in", action="store_const", const=-1)

@@ -94,5 +94,6 @@ fn server(task: &Task) -> anyhow::Result<Server> {
         history: Duration::ZERO,
         subscription_size: SUBSCRIPTION_SIZE,
         tags: tags.collect::<anyhow::Result<_>>()?,
+        notifiers: Vec::new(),
     })
 }

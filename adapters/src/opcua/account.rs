@@ -1,17 +1,20 @@
 //! What the gateway knows of a server's tags, over all its sessions, and the way onwards for what it learns.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use opcua::types::StatusCode;
-use penstock_events::{Cause, Observation, Reading, Sample, Timestamp};
+use penstock_events::{
+    Cause, Condition, ConditionId, MAX_CONDITIONS_TOLD, Observation, Reading, Sample, Timestamp,
+};
 use tokio::sync::mpsc;
 
+use super::conditions::{Notice, Watch};
 use super::dating::{Dating, batches};
 use super::decode::{self, Received};
 use super::failure::Failure;
 use super::history::Absences;
-use super::ledger::{Ledger, Standing};
+use super::ledger::{EventCounts, Ledger, Standing};
 use super::server::Server;
 use super::structure::Fault;
 use super::visit::Succession;
@@ -39,6 +42,9 @@ pub(super) struct Account {
     bad: Vec<bool>,
     /// Tags whose values cannot be read, and why.
     faults: HashMap<usize, Fault>,
+    /// The conditions of each notifier, and whether the server refuses it.
+    watches: Vec<Watch>,
+    refused: Vec<bool>,
 }
 
 /// Readings in the making, to be told together.
@@ -47,6 +53,15 @@ pub(super) struct News {
     readings: Vec<Reading>,
     values: u64,
     overflows: u64,
+    events: EventCounts,
+    told: Vec<Told>,
+    complete: Option<Timestamp>,
+}
+
+/// What the notifier at `index` told.
+enum Told {
+    One { index: usize, condition: Condition },
+    All { index: usize, time: Timestamp, active: BTreeSet<ConditionId> },
 }
 
 impl Account {
@@ -56,7 +71,10 @@ impl Account {
         clock: Clock,
         observations: mpsc::Sender<Observation>,
     ) -> Self {
-        let tags = server.tags.len();
+        let (tags, notifiers) = (server.tags.len(), server.notifiers.len());
+        if notifiers > 0 {
+            ledger.alarms(EventCounts::default(), 0, None);
+        }
         Self {
             absences: Absences::new(tags, server.history),
             server,
@@ -69,6 +87,8 @@ impl Account {
             known: vec![None; tags],
             bad: vec![false; tags],
             faults: HashMap::new(),
+            watches: std::iter::repeat_with(Watch::default).take(notifiers).collect(),
+            refused: vec![false; notifiers],
         }
     }
 
@@ -146,17 +166,87 @@ impl Account {
         }
     }
 
+    /// Takes what an event of the notifier at `index` says.
+    pub(super) fn noticed(&mut self, index: usize, notice: Notice, news: &mut News) {
+        let watch = &mut self.watches[index];
+        match notice {
+            Notice::Condition(condition) => {
+                watch.told(&condition);
+                news.events.told += 1;
+                news.told.push(Told::One { index, condition });
+            }
+            Notice::RefreshBegins => watch.begins(),
+            Notice::RefreshEnds(time) => {
+                if let Some(active) = watch.ends() {
+                    news.complete = Some(self.clock.now());
+                    news.told.push(Told::All { index, time, active });
+                }
+            }
+            Notice::Unusable => news.events.unusable += 1,
+            Notice::Overflow => news.events.overflows += 1,
+            Notice::RefreshRequired | Notice::Other => {}
+        }
+    }
+
+    /// Something that the server said of conditions may be missing.
+    pub(super) fn doubt_alarms(&mut self) {
+        self.watches.iter_mut().for_each(Watch::doubt);
+    }
+
+    /// The server refuses the notifier at `index`, or takes it after all.
+    pub(super) fn notifier_refused(&mut self, index: usize, reason: Option<&str>) {
+        let was_refused = std::mem::replace(&mut self.refused[index], reason.is_some());
+        if was_refused || reason.is_some() {
+            self.ledger.refused(self.server.notifiers[index].path.as_str(), reason);
+        }
+    }
+
     /// Tells what was learnt, and waits for room: what nobody has room for is better late than lost.
     pub(super) async fn tell(&mut self, news: News) -> Result<(), Unheard> {
-        let News { readings, values, overflows } = news;
+        let News { readings, values, overflows, events, told, complete } = news;
         let observed = self.clock.now();
-        let bad_tags = self.bad.iter().filter(|bad| **bad).count();
+        let bad_tags = self.bad.iter().chain(&self.refused).filter(|bad| **bad).count();
         self.ledger.heard(observed, values, overflows, bad_tags);
         self.ledger.gaps(self.absences.take_gaps());
+        if !self.watches.is_empty() {
+            let active = self.watches.iter().map(Watch::active).sum();
+            self.ledger.alarms(events, active, complete);
+        }
         let source = self.server.source;
         let batches = batches(readings).into_iter();
         self.outbox.extend(batches.map(|readings| Observation::Polled { source, observed, readings }));
+        self.outbox.extend(self.told(told, observed));
         self.send().await
+    }
+
+    /// What was told as observations, in its order: neighbours of one notifier together.
+    fn told(&self, told: Vec<Told>, observed: Timestamp) -> Vec<Observation> {
+        let source = self.server.source;
+        let tag = |index: usize| self.server.notifiers[index].id;
+        let mut observations = Vec::new();
+        for told in told {
+            match (told, observations.last_mut()) {
+                (Told::One { index, condition }, Some(Observation::Told { tag: last, conditions, .. }))
+                    if *last == tag(index) && conditions.len() < MAX_CONDITIONS_TOLD =>
+                {
+                    conditions.push(condition);
+                }
+                (Told::One { index, condition }, _) => {
+                    let conditions = vec![condition];
+                    observations.push(Observation::Told { source, observed, tag: tag(index), conditions });
+                }
+                (Told::All { index, time, active }, _) => {
+                    observations.push(Observation::ToldAll {
+                        source,
+                        observed,
+                        tag: tag(index),
+                        time,
+                        active,
+                    });
+                }
+            }
+        }
+        observations
     }
 
     /// Tells that the server answers.
@@ -197,6 +287,6 @@ impl Account {
 impl News {
     /// Whether there is nothing to tell.
     pub(super) fn is_empty(&self) -> bool {
-        self.readings.is_empty()
+        self.readings.is_empty() && self.told.is_empty()
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn cause(status: StatusCode) -> Cause {
 }
 
 /// The point in time; none for the null of OPC UA, the year 1601.
-fn timestamp(time: DateTime) -> Option<Timestamp> {
+pub(super) fn timestamp(time: DateTime) -> Option<Timestamp> {
     (!time.is_null()).then(|| Timestamp::from_micros(time.as_chrono().timestamp_micros()))
 }
 

@@ -204,6 +204,7 @@ mod tests {
             history: std::time::Duration::ZERO,
             subscription_size: 1,
             tags: Vec::new(),
+            notifiers: Vec::new(),
         }
     }
 

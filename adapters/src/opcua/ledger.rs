@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::failure::Failure;
 use super::history::Gaps;
 use super::link::Ends;
-use super::status::{Pace, ServerLink, ServerStatus, SlowedTag};
+use super::status::{AlarmStatus, Pace, ServerLink, ServerStatus, SlowedTag};
 
 const CONNECTS: &str = "penstock_connects_total";
 const RESUMED: &str = "penstock_opcua_sessions_resumed_total";
@@ -23,6 +23,9 @@ const MISSING: &str = "penstock_opcua_messages_missing_total";
 const RECOVERED: &str = "penstock_opcua_values_recovered_total";
 const GAPS: &str = "penstock_opcua_gaps_total";
 const OVERFLOWS: &str = "penstock_opcua_queue_overflows_total";
+const CONDITIONS: &str = "penstock_opcua_conditions_total";
+const UNUSABLE: &str = "penstock_opcua_events_unusable_total";
+const EVENTS_LOST: &str = "penstock_opcua_event_overflows_total";
 const DROPPED: &str = "penstock_opcua_messages_dropped_total";
 
 /// Describes this module's metrics to the recorder that is installed. Call it once, after that.
@@ -39,6 +42,9 @@ pub fn describe_metrics() {
         OVERFLOWS,
         "Values before which the server gave up others, its queue being full"
     );
+    metrics::describe_counter!(CONDITIONS, "Events about conditions received from the server");
+    metrics::describe_counter!(UNUSABLE, "Events about conditions that do not say about which, or how it is");
+    metrics::describe_counter!(EVENTS_LOST, "Times that the server gave up events, its queue being full");
     metrics::describe_counter!(DROPPED, "Messages that came faster than they could be stored");
 }
 
@@ -59,12 +65,26 @@ pub(super) struct Ledger {
     gaps: metrics::Counter,
     overflows: metrics::Counter,
     dropped: metrics::Counter,
+    conditions: metrics::Counter,
+    unusable: metrics::Counter,
+    events_lost: metrics::Counter,
     /// When values last came from the history.
     recovery: Option<Timestamp>,
     /// Why the server told nothing of it.
     refusal: Option<StatusCode>,
     /// Why the server refuses tags, by their paths.
     refused: HashMap<String, String>,
+}
+
+/// What events told, to be counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EventCounts {
+    /// About conditions.
+    pub(super) told: u64,
+    /// About conditions, but not about which, or how it is.
+    pub(super) unusable: u64,
+    /// That the server gave up others.
+    pub(super) overflows: u64,
 }
 
 /// What a failure changes.
@@ -93,6 +113,9 @@ impl Ledger {
             gaps: counter(GAPS),
             overflows: counter(OVERFLOWS),
             dropped: counter(DROPPED),
+            conditions: counter(CONDITIONS),
+            unusable: counter(UNUSABLE),
+            events_lost: counter(EVENTS_LOST),
             recovery: None,
             refusal: None,
             refused: HashMap::new(),
@@ -164,6 +187,43 @@ impl Ledger {
     /// The polling grid restarted at an earlier time.
     pub(super) fn clock_stepped_back(&self) {
         warn!(source = %self.source, "clock stepped back, slots may repeat");
+    }
+
+    /// The server's alarms are watched; so many are active.
+    pub(super) fn alarms(&self, counts: EventCounts, active: usize, complete: Option<Timestamp>) {
+        let EventCounts { told, unusable, overflows } = counts;
+        self.conditions.increment(told);
+        self.unusable.increment(unusable);
+        self.events_lost.increment(overflows);
+        if overflows > 0 {
+            warn!(source = %self.source, "the server gave up events: it is asked which alarms are active");
+        }
+        self.status.send_modify(|status| {
+            let alarms = status.alarms.get_or_insert_default();
+            if alarms.unusable == 0 && unusable > 0 {
+                warn!(source = %self.source, "events of conditions do not say which condition, or how it is");
+            }
+            alarms.active = active;
+            alarms.told += told;
+            alarms.unusable += unusable;
+            alarms.overflows += overflows;
+            alarms.last_complete = complete.or(alarms.last_complete);
+        });
+    }
+
+    /// Why the server does not tell which alarms are active; none when it does.
+    pub(super) fn refresh_refused(&self, reason: Option<String>) {
+        self.status.send_modify(|status| {
+            let AlarmStatus { incomplete_because: known, .. } = status.alarms.get_or_insert_default();
+            if let Some(reason) = reason.as_ref().filter(|reason| known.as_ref() != Some(*reason)) {
+                warn!(
+                    source = %self.source, reason,
+                    "the server does not tell which alarms are active: one that ends while it is out of reach \
+                     stays raised until the server says so"
+                );
+            }
+            *known = reason;
+        });
     }
 
     /// So many messages never came.

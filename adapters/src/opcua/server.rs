@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use penstock_events::{SourceId, SourceName};
 
+use super::conditions::Notifier;
 use super::endpoint::EndpointUrl;
 use super::pki::Pin;
 use super::security::{Identity, Security};
@@ -40,6 +41,8 @@ pub struct Server {
     pub subscription_size: usize,
     /// What is read.
     pub tags: Vec<Tag>,
+    /// What tells of alarms.
+    pub notifiers: Vec<Notifier>,
 }
 
 /// Why settings cannot be.

@@ -50,6 +50,27 @@ pub struct ServerStatus {
     /// Until when the gateway's own is.
     #[serde(serialize_with = "as_text_or_null")]
     pub own_certificate_ends: Option<Timestamp>,
+    /// Its alarms; none where none are configured.
+    pub alarms: Option<AlarmStatus>,
+}
+
+/// What is known of a server's alarms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AlarmStatus {
+    /// Conditions that are active, by what the server said last.
+    pub active: usize,
+    /// How often it told of a condition.
+    pub told: u64,
+    /// When it last told of all that is active; never while it is none.
+    #[serde(serialize_with = "as_text_or_null")]
+    pub last_complete: Option<Timestamp>,
+    /// Why it does not tell of all that is active when it is asked. What ended while it was out of reach is then
+    /// found only when it says so.
+    pub incomplete_because: Option<String>,
+    /// Events about conditions that do not say about which, or how it is.
+    pub unusable: u64,
+    /// Times that it gave up events because its queue was full; what is active was asked for then.
+    pub overflows: u64,
 }
 
 /// How often a server publishes and looks at values, by its own word.
@@ -144,6 +165,7 @@ impl ServerStatus {
             pace: None,
             certificate_ends: None,
             own_certificate_ends: None,
+            alarms: None,
         }
     }
 }

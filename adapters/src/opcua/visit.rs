@@ -1,6 +1,7 @@
 //! One session from its opening to its end: sets up what is configured, takes what the server says, and notices
 //! when it says nothing.
 
+mod alarms;
 mod history;
 mod items;
 mod learning;
@@ -24,6 +25,7 @@ use super::request::MOST_OPERATIONS;
 use super::sharing::Sharing;
 use super::status::Pace;
 use super::structure::Types;
+use alarms::Alarms;
 use history::Retrieval;
 use items::Item;
 use messages::{Letter, Shard};
@@ -96,6 +98,7 @@ pub(super) struct Visit<'a> {
     has_taken_over: bool,
     grid: Grid,
     retrieval: Retrieval,
+    alarms: Alarms,
     /// Operations in a call to create items, and in one to read.
     create_size: usize,
     read_size: usize,
@@ -117,6 +120,7 @@ impl<'a> Visit<'a> {
         let sharing = Sharing::of(&account.server.tags);
         let grid = Grid::new(&account.server, &sharing, account.clock.now());
         account.absences.begin();
+        let alarms = Alarms::new(account.server.notifiers.len());
         Self {
             account,
             session,
@@ -134,6 +138,7 @@ impl<'a> Visit<'a> {
             has_taken_over: false,
             grid,
             retrieval: Retrieval::default(),
+            alarms,
             create_size: MOST_OPERATIONS,
             read_size: MOST_OPERATIONS,
             retry: None,
@@ -172,12 +177,13 @@ impl<'a> Visit<'a> {
         loop {
             let look = Instant::now() + LOOK;
             let poll = self.grid.wake(self.account.clock.now());
-            let wake = [self.retry.map(|(at, _)| at), poll, self.wake_for_history()];
+            let wake = [self.retry.map(|(at, _)| at), self.alarms.due, poll, self.wake_for_history()];
             let wake = wake.into_iter().flatten().fold(look, Instant::min);
             tokio::select! {
                 Some(letter) = self.letters.recv() => self.take(letter).await?,
                 answer = self.retrieval.answer() => self.take_answer(answer).await?,
                 Ok(()) = self.contact.changed() => self.contact_changed().await?,
+                status = self.alarms.answered() => self.alarms_answered(status),
                 () = sleep_until(wake) => {}
             }
             self.mind_overruns()?;
@@ -185,6 +191,7 @@ impl<'a> Visit<'a> {
             if let Contact::Made { .. } = contact {
                 self.mind_silence()?;
                 self.retry_if_due().await?;
+                self.ask_for_alarms_if_due();
                 self.poll_if_due().await?;
                 self.mind_history().await?;
             }

@@ -36,7 +36,7 @@ fn it_loads_without_an_error() {
         config
             .warnings
             .to_string()
-            .ends_with("config.toml is in order: 2 sources with 8 tags, 1 destination")
+            .ends_with("config.toml is in order: 2 sources with 9 tags, 1 destination")
     );
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use penstock_adapters::opcua::{Acquisition, Deadband, Discard, Identity, Sampling, Trigger};
+use penstock_events::normalizer::Rule;
 
 use super::{Plant, Purpose, Severity};
 
@@ -134,4 +135,64 @@ fn mistakes_are_told_where_they_stand() {
         let problems = Plant::with(edited(piece, replacement)).problems(Severity::Error);
         assert!(problems.len() == 1 && problems[0].contains(expected), "{expected:?}, but {problems:#?}");
     }
+}
+
+/// The server with alarms, and the asset with the entries that take them.
+fn with_alerts(alerts: &str) -> String {
+    let server = edited("tags = [\n", "alarms = [{ name = \"alarms\" }]\ntags = [\n");
+    server.replace("telemetry = [{", &format!("alerts = [{alerts}]\ntelemetry = [{{"))
+}
+
+#[test]
+fn alarms_are_told_by_the_server_object_and_are_no_telemetry() {
+    let alerts = r#"{ tag = "oven.alarms", source = "Zone*", min_severity = 400 }, { tag = "oven.alarms" }"#;
+    let config = Plant::with(with_alerts(alerts)).load().unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.warnings.problems(), []);
+    let notifier = &config.opcua[0].notifiers[0];
+    assert_eq!((notifier.path.as_str(), notifier.node.to_string().as_str()), ("oven.alarms", "i=2253"));
+    let rules = &config.plan.tags[notifier.id.0 as usize].rules;
+    let [Rule::Alert(zones), Rule::Alert(rest)] = &rules[..] else { panic!("{rules:?}") };
+    assert_eq!((zones.min_severity.get(), rest.min_severity.get()), (400, 1));
+    assert!(zones.source.matches("Zone 2") && !zones.source.matches("Door") && rest.source.matches("Door"));
+}
+
+#[test]
+fn a_server_may_have_nothing_but_alarms() {
+    let start = SERVER.find("tags = [").unwrap();
+    let end = SERVER.find("]\n\n[[asset]]").unwrap() + 2;
+    let text = format!("{}alarms = [{{ name = \"alarms\" }}]\n{}", &SERVER[..start], &SERVER[end..]);
+    let text = text.replace("telemetry = [{ tag = \"oven.*\" }]", "alerts = [{ tag = \"oven.alarms\" }]");
+    assert_eq!(Plant::with(text).load().unwrap().warnings.problems(), []);
+}
+
+#[test]
+fn alarms_that_cannot_be_are_told_where_they_stand() {
+    let cases = [
+        (
+            r#"{ tag = "oven.temp" }"#,
+            "asset[0].alerts[0].tag: `oven.temp` is a value, and tells of no alarms",
+        ),
+        (
+            r#"{ tag = "oven.alarm" }"#,
+            "asset[0].alerts[0].tag: source `oven` has no tag `alarm`; did you mean `oven.alarms`?",
+        ),
+        (
+            r#"{ tag = "oven.alarms" }, { tag = "oven.alarms", source = "Zone*" }"#,
+            "asset[0].alerts[1]: the entry at config.toml:18 leaves no alarm for this one",
+        ),
+        (
+            r#"{ tag = "oven.alarms", min_severity = 0 }"#,
+            "asset[0].alerts[0].min_severity: `min_severity` is less than 1",
+        ),
+    ];
+    for (alerts, expected) in cases {
+        let problems = Plant::with(with_alerts(alerts)).problems(Severity::Error);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{expected:?}, but {problems:#?}");
+    }
+    let valued = with_alerts(r#"{ tag = "oven.alarms" }"#).replace("oven.*", "oven.alarms");
+    let problems = Plant::with(valued).problems(Severity::Error);
+    let expected = "asset[0].telemetry[0].tag: `oven.alarms` stands for alarms, and has no value";
+    assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:#?}");
+    let problems = Plant::with(with_alerts("")).problems(Severity::Warning);
+    assert!(problems.len() == 1 && problems[0].contains("1 tag of `oven` raise no event"), "{problems:#?}");
 }

@@ -155,7 +155,8 @@ impl Oven {
         self.recorded().filter(|fact| fact["tag"] == tag).collect()
     }
 
-    fn recorded(&self) -> impl Iterator<Item = Value> {
+    /// Everything that it recorded.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = Value> {
         self.process.stdout(0).into_iter().filter_map(|line| serde_json::from_str(&line).ok())
     }
 

@@ -70,7 +70,7 @@ impl Visit<'_> {
             self.subscribe(shard).await?;
             self.create_items(shard, tags).await?;
         }
-        Ok(())
+        self.watch_alarms().await
     }
 
     async fn read_namespaces(&mut self) -> Result<(), Failure> {
@@ -123,7 +123,7 @@ impl Visit<'_> {
     }
 
     /// Makes a subscription.
-    async fn subscribe(&mut self, shard: usize) -> Result<(), Failure> {
+    pub(super) async fn subscribe(&mut self, shard: usize) -> Result<(), Failure> {
         let publish = self.account.server.publish;
         let keep_alives = silence::keep_alive_count(publish);
         let lifetime = silence::lifetime_count(publish, self.account.server.session_timeout);
@@ -298,6 +298,7 @@ impl Visit<'_> {
                 (0..self.items.len()).filter(|index| refused(&self.items[*index])).collect();
             self.create_items(shard, &tags).await?;
         }
+        self.watch_refused_alarms().await?;
         if self.retry.is_some() {
             let rest = (rest * 2).min(RETRY_LONGEST);
             self.retry = Some((Instant::now() + rest, rest));

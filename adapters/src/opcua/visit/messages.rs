@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::types::{
-    DataChangeNotification, DataValue, MonitoredItemNotification, NotificationMessage,
+    DataChangeNotification, DataValue, EventNotificationList, MonitoredItemNotification, NotificationMessage,
     StatusChangeNotification, StatusCode,
 };
 use tokio::sync::mpsc;
@@ -153,6 +153,7 @@ impl Visit<'_> {
         if missing > 0 {
             self.account.ledger.missing(missing);
             self.interrupt(index);
+            self.doubt_alarms();
         }
         Ok(())
     }
@@ -162,6 +163,12 @@ impl Visit<'_> {
             if let Some(changes) = part.inner_as::<DataChangeNotification>() {
                 for change in items_of(changes) {
                     self.changed(change.client_handle, &change.value, news).await?;
+                }
+            } else if let Some(events) = part.inner_as::<EventNotificationList>() {
+                for event in events.events.iter().flatten() {
+                    if let Some(notifier) = self.notifier_of(event.client_handle) {
+                        self.noticed(notifier, event.event_fields.as_deref().unwrap_or_default(), news);
+                    }
                 }
             } else if let Some(change) = part.inner_as::<StatusChangeNotification>()
                 && change.status.is_bad()
@@ -231,6 +238,7 @@ impl Visit<'_> {
             shard.heard = Instant::now();
             shard.confirms = true;
         }
+        self.doubt_alarms();
         self.session.trigger_publish_now();
     }
 

@@ -16,6 +16,7 @@ pub(in crate::opcua) struct Legacy {
     start: DateTime,
     nodes: Vec<Option<NodeId>>,
     items: Vec<Item>,
+    notifiers: Vec<Item>,
     shards: Vec<Shard>,
 }
 
@@ -53,7 +54,7 @@ impl Visit<'_> {
         };
         for (old, (shard, transferred)) in legacy.shards.into_iter().zip(transferred).enumerate() {
             if transferred.status_code.is_good() {
-                self.adopt(shard, old, &legacy.items);
+                self.adopt(shard, old, [&legacy.items, &legacy.notifiers]);
             }
         }
         self.has_taken_over = !self.shards.is_empty();
@@ -63,7 +64,7 @@ impl Visit<'_> {
         }
     }
 
-    fn adopt(&mut self, shard: Shard, old: usize, items: &[Item]) {
+    fn adopt(&mut self, shard: Shard, old: usize, [items, notifiers]: [&[Item]; 2]) {
         let index = self.shards.len();
         let subscription = Subscription::new(
             shard.id,
@@ -76,7 +77,8 @@ impl Visit<'_> {
             Box::new(self.postbox(index)),
         );
         self.session.subscription_state().lock().add_subscription(subscription);
-        for (known, item) in self.items.iter_mut().zip(items) {
+        let of_tags = self.items.iter_mut().zip(items);
+        for (known, item) in of_tags.chain(self.alarms.notifiers.iter_mut().zip(notifiers)) {
             if let Some(item) = item.moved(old, index) {
                 *known = item;
             }
@@ -97,6 +99,7 @@ impl Visit<'_> {
                     start,
                     nodes: std::mem::take(&mut self.nodes),
                     items: std::mem::take(&mut self.items),
+                    notifiers: std::mem::take(&mut self.alarms.notifiers),
                     shards: std::mem::take(&mut self.shards),
                 });
             }
