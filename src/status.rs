@@ -228,6 +228,10 @@ impl Report {
             Some(certificate) => format!("{state}, {certificate}"),
             None => state,
         };
+        let state = match server.clock_skew_ms {
+            Some(skew) if skew.side().is_ne() => format!("{state}, its CLOCK is {skew}"),
+            _ => state,
+        };
         writeln!(
             f,
             "  {name:<20} {state}   ({values} values, {connects} sessions, {resumed} resumed, {gaps} gaps)"

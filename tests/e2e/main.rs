@@ -25,6 +25,7 @@ mod opcua_own_server;
 mod opcua_recovery;
 mod opcua_scale;
 mod opcua_security;
+mod opcua_skew;
 mod opcua_structures;
 mod opcua_takeover;
 mod opcua_values;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the third-party peers that the tests talk to: what is missing, and nothing else.
 #
-# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze, libmodbus, a C compiler, and Node.js with npm.
+# From Debian: the broker mosquitto and its clients, python3 with venv, systemd-analyze, libmodbus, a C compiler, Node.js with npm, and faketime.
 # From PyPI, into target/peers/venv: requirements.txt beside this file. From npm, into target/peers/node: package-lock.json
 # beside this file. The tests start every peer themselves, on free loopback ports.
 # Debian starts its own mosquitto on 127.0.0.1:1883 where systemd runs: they neither use nor disturb it.
@@ -30,6 +30,7 @@ missing_packages() {
     has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     has node || echo nodejs
     has npm || echo npm
+    has faketime || echo faketime
 }
 
 as_root() {

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::failure::Failure;
 use super::history::Gaps;
 use super::link::Ends;
+use super::skew::ClockSkew;
 use super::status::{AlarmStatus, Pace, ServerLink, ServerStatus, SlowedTag};
 
 const CONNECTS: &str = "penstock_connects_total";
@@ -139,6 +140,21 @@ impl Ledger {
             info!(source = %self.source, tags, slowest = %tag, asked_ms, granted_ms, "the server samples tags more slowly than asked for");
         }
         self.status.send_modify(|status| status.pace = Some(pace));
+    }
+
+    /// The server's clock was compared with the gateway's; without a skew it cannot be. That they do not agree, or do
+    /// again, is said once.
+    pub(super) fn clocks_compared(&self, skew: Option<ClockSkew>) {
+        self.status.send_modify(|status| {
+            let known = std::mem::replace(&mut status.clock_skew_ms, skew);
+            let Some(skew) = skew.filter(|skew| skew.is_news(known)) else { return };
+            let skew_ms = skew.as_millis();
+            if skew.side().is_eq() {
+                info!(source = %self.source, skew_ms, "the server's clock agrees with the gateway's again");
+            } else {
+                warn!(source = %self.source, server_clock = %skew, skew_ms, "the server's clock is not the gateway's: set the one that is wrong, best by NTP; events have the server's times as they are");
+            }
+        });
     }
 
     /// The session goes on over another connection.

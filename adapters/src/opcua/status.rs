@@ -5,6 +5,8 @@ use std::time::Duration;
 use penstock_events::{Cause, SourceName, TagPath, Timestamp};
 use serde::{Serialize, Serializer};
 
+use super::skew::ClockSkew;
+
 /// A server's condition, for the status page. The observer is its only writer; it outlives an
 /// observer that is restarted, and with it the knowledge of what was already reported.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +46,8 @@ pub struct ServerStatus {
     pub overflows: u64,
     /// What the server made of the wishes of the last session; none before the first.
     pub pace: Option<Pace>,
+    /// How far the server's clock is from the gateway's; none before both were compared, or if it tells no time.
+    pub clock_skew_ms: Option<ClockSkew>,
     /// Until when the server's certificate is valid; none without security.
     #[serde(serialize_with = "as_text_or_null")]
     pub certificate_ends: Option<Timestamp>,
@@ -163,6 +167,7 @@ impl ServerStatus {
             gaps: 0,
             overflows: 0,
             pace: None,
+            clock_skew_ms: None,
             certificate_ends: None,
             own_certificate_ends: None,
             alarms: None,

@@ -2,6 +2,7 @@
 //! when it says nothing.
 
 mod alarms;
+mod clocks;
 mod history;
 mod items;
 mod learning;
@@ -103,6 +104,8 @@ pub(super) struct Visit<'a> {
     create_size: usize,
     read_size: usize,
     retry: Option<(Instant, Duration)>,
+    /// When the clocks are compared next; at once when it is not said.
+    next_comparison: Option<Instant>,
     /// What the server makes of the wishes.
     pace: Pace,
     made: u64,
@@ -142,6 +145,7 @@ impl<'a> Visit<'a> {
             create_size: MOST_OPERATIONS,
             read_size: MOST_OPERATIONS,
             retry: None,
+            next_comparison: None,
             pace: Pace::default(),
             made: 0,
             was_well: false,
@@ -190,6 +194,7 @@ impl<'a> Visit<'a> {
             let contact = *self.contact.borrow();
             if let Contact::Made { .. } = contact {
                 self.mind_silence()?;
+                self.compare_clocks_if_due().await;
                 self.retry_if_due().await?;
                 self.ask_for_alarms_if_due();
                 self.poll_if_due().await?;
@@ -205,6 +210,7 @@ impl<'a> Visit<'a> {
                 self.made = times;
                 self.account.ledger.resumed();
                 self.resume();
+                self.next_comparison = None;
                 self.grid.rested(self.account.clock.now());
                 self.account.answers().await?;
             }

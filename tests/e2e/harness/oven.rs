@@ -76,9 +76,22 @@ impl Oven {
 
     /// Starts an oven with the server `kind`, and options of `oven.py`.
     pub(crate) fn of(kind: Kind, options: &[&str]) -> Self {
+        Self::configured(kind, |command| command.args(options))
+    }
+
+    /// The same with a clock that is off by so much, such as `+3h`: Debian's faketime tells it to the whole process,
+    /// save for the time that measures how long something took.
+    pub(crate) fn skewed(kind: Kind, offset: &str) -> Self {
+        Self::configured(kind, |command| {
+            command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
+            command.env("FAKETIME", offset).env("DONT_FAKE_MONOTONIC", "1")
+        })
+    }
+
+    fn configured(kind: Kind, configure: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let host = own_address();
         let folder = TempDir::new().unwrap();
-        let (process, port) = started(kind, (host, 0).into(), &folder, options);
+        let (process, port) = started(kind, (host, 0).into(), &folder, configure);
         Self { kind, host, port, process, told: 0, folder }
     }
 
@@ -94,7 +107,7 @@ impl Oven {
 
     /// Starts it again, at the same address, counting from 0.
     pub(crate) fn restart(&mut self, options: &[&str]) {
-        (self.process, _) = started(self.kind, self.address(), &self.folder, options);
+        (self.process, _) = started(self.kind, self.address(), &self.folder, |command| command.args(options));
         self.told = 0;
     }
 
@@ -171,14 +184,18 @@ impl Oven {
     }
 }
 
-fn started(kind: Kind, address: SocketAddr, folder: &TempDir, options: &[&str]) -> (Process, u16) {
+fn started(
+    kind: Kind,
+    address: SocketAddr,
+    folder: &TempDir,
+    configure: impl FnOnce(&mut Command) -> &mut Command,
+) -> (Process, u16) {
     let (name, mut command) = kind.command();
     match kind {
         Kind::PenstockPlant => command.args(["--listen", &address.to_string()]),
         _ => command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]),
     };
-    command.args(options);
-    let process = Process::start(name, command.env("TMPDIR", folder.path()));
+    let process = Process::start(name, configure(&mut command).env("TMPDIR", folder.path()));
     let port = eventually(&format!("{name} to listen"), || {
         let lines = process.stdout(0);
         let ready = lines.iter().find(|line| line.contains("\"listening\""))?;

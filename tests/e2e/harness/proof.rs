@@ -151,11 +151,12 @@ fn announced(events: &[Event], stream: &str) -> BTreeSet<u64> {
     gaps.flat_map(|gap| place(&gap.data()["first"])..=place(&gap.data()["last"])).collect()
 }
 
-/// Whether the record has `value` at some time between the event's slot and its observation.
+/// Whether the record has `value` at some time between the event's slot and its observation, or at its time if that
+/// is later, by a clock that is ahead.
 fn stood_at(record: &[(i64, u64)], value: u64, event: &Event) -> bool {
     record.iter().enumerate().any(|(index, &(from, recorded))| {
         let until = record.get(index + 1).map_or(i64::MAX, |(next, _)| *next);
-        recorded == value && from <= event.observed_us && until >= event.time_us
+        recorded == value && from <= event.observed_us.max(event.time_us) && until >= event.time_us
     })
 }
 

@@ -115,7 +115,7 @@ impl Visit<'_> {
         };
     }
 
-    async fn values(&mut self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
+    pub(super) async fn values(&mut self, nodes: &[NodeId]) -> Result<Vec<Option<Variant>>, StatusCode> {
         let nodes: Vec<_> = nodes.iter().cloned().map(request::value_of).collect();
         let values = self.session.read(&nodes, TimestampsToReturn::Neither, 0.0).await;
         let values = values.map_err(|error| error.status())?;
