@@ -2,7 +2,7 @@
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test peers check deny bench boot torture fuzz
+.PHONY: help demo test peers check deny bench boot torture soak fuzz
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ deny: ## licences, banned crates, sources and, with a network, advisories
 
 torture: ## cut the power 10,000 times (about a quarter of an hour; POWERCUTS=n for another number)
 	POWERCUTS=$(or $(POWERCUTS),10000) cargo test --release --locked --package penstock-buffer --test powercut
+
+soak: peers ## break the connection to an OPC UA server 1,000 times (about five minutes; RECONNECTS=n for another number)
+	cargo build --locked --package penstock --package penstock-plant
+	RECONNECTS=$(or $(RECONNECTS),1000) cargo test --locked --package penstock --test e2e memory_is_flat_over_reconnects -- --nocapture
 
 fuzz: ## feed the decoders with random bytes, a minute each (nightly Rust and cargo-fuzz; SECONDS=n for another time)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }

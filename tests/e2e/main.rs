@@ -22,6 +22,7 @@ mod opcua_built_in;
 mod opcua_commissioning;
 mod opcua_history;
 mod opcua_own_server;
+mod opcua_reconnects;
 mod opcua_recovery;
 mod opcua_scale;
 mod opcua_security;

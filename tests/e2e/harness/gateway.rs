@@ -135,6 +135,11 @@ impl Gateway {
         self.process.peak_memory_kib()
     }
 
+    /// The memory that its process has, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        self.process.memory_kib()
+    }
+
     /// Its log so far.
     pub(crate) fn log(&self) -> String {
         self.process.stderr().join("\n")
@@ -232,6 +237,7 @@ fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_penstock"));
     // What the machine or cargo has set must not change what is tested.
     command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    command.env("MALLOC_ARENA_MAX", "1"); // As the service runs: memory is measured.
     command
 }
 

@@ -71,9 +71,14 @@ impl Process {
         assert!(sent.success(), "{} is gone", self.name);
     }
 
-    /// The most memory that it ever had, in KiB (proc(5): `VmHWM`).
+    /// The most memory that it ever had, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         peak_memory_kib(&self.child)
+    }
+
+    /// The memory that it has, in KiB (proc(5): `VmRSS`).
+    pub(crate) fn memory_kib(&self) -> u64 {
+        told_of_memory(&self.child, "VmRSS:")
     }
 
     /// How it ended, if it has.
@@ -91,8 +96,12 @@ impl Process {
 
 /// The most memory that a process ever had, in KiB (proc(5): `VmHWM`).
 pub(crate) fn peak_memory_kib(child: &Child) -> u64 {
+    told_of_memory(child, "VmHWM:")
+}
+
+fn told_of_memory(child: &Child, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it is running");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("Linux tells it");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
