@@ -40,6 +40,8 @@ pub(super) struct Account {
     /// The last sample of each tag from the server.
     known: Vec<Option<Sample>>,
     bad: Vec<bool>,
+    /// How many are: there may be many tags, and a message says little of them.
+    bad_tags: usize,
     /// Tags whose values cannot be read, and why.
     faults: HashMap<usize, Fault>,
     /// The conditions of each notifier, and whether the server refuses it.
@@ -48,8 +50,9 @@ pub(super) struct Account {
 }
 
 /// Readings in the making, to be told together.
-#[derive(Default)]
 pub(super) struct News {
+    /// When what they are made of came.
+    pub(super) observed: Timestamp,
     readings: Vec<Reading>,
     values: u64,
     overflows: u64,
@@ -86,6 +89,7 @@ impl Account {
             dating: Dating::new(tags),
             known: vec![None; tags],
             bad: vec![false; tags],
+            bad_tags: 0,
             faults: HashMap::new(),
             watches: std::iter::repeat_with(Watch::default).take(notifiers).collect(),
             refused: vec![false; notifiers],
@@ -131,6 +135,7 @@ impl Account {
                 let known = self.faults.insert(index, fault.clone());
                 (known.as_ref() != Some(&fault)).then(|| Some(fault.to_string()))
             }
+            None if self.faults.is_empty() => None,
             None => self.faults.remove(&index).map(|_mended| None),
         };
         if let Some(reason) = known {
@@ -141,17 +146,22 @@ impl Account {
 
     fn sample(&mut self, index: usize, sample: Sample, time: Option<Timestamp>, news: &mut News) {
         let is_other = self.known[index].as_ref() != Some(&sample);
-        let time = self.dating.time(index, time, self.clock.now(), is_other);
-        self.bad[index] = matches!(sample, Sample::Bad(_));
+        let time = self.dating.time(index, time, news.observed, is_other);
+        self.mark(index, matches!(sample, Sample::Bad(_)));
         self.known[index] = Some(sample.clone());
         news.readings.push(Reading { tag: self.server.tags[index].id, sample, time });
+    }
+
+    fn mark(&mut self, index: usize, is_bad: bool) {
+        let was_bad = std::mem::replace(&mut self.bad[index], is_bad);
+        self.bad_tags = self.bad_tags + usize::from(is_bad) - usize::from(was_bad);
     }
 
     /// The server refuses the tag at `index`.
     pub(super) fn refused(&mut self, index: usize, status: StatusCode, news: &mut News) {
         let now = self.clock.now();
         self.dating.declare_bad(index);
-        self.bad[index] = true;
+        self.mark(index, true);
         let sample = Sample::Bad(decode::cause(status));
         news.readings.push(Reading { tag: self.server.tags[index].id, sample, time: now });
     }
@@ -203,9 +213,9 @@ impl Account {
 
     /// Tells what was learnt, and waits for room: what nobody has room for is better late than lost.
     pub(super) async fn tell(&mut self, news: News) -> Result<(), Unheard> {
-        let News { readings, values, overflows, events, told, complete } = news;
+        let News { observed: _, readings, values, overflows, events, told, complete } = news;
         let observed = self.clock.now();
-        let bad_tags = self.bad.iter().chain(&self.refused).filter(|bad| **bad).count();
+        let bad_tags = self.bad_tags + self.refused.iter().filter(|refused| **refused).count();
         self.ledger.heard(observed, values, overflows, bad_tags);
         self.ledger.gaps(self.absences.take_gaps());
         if !self.watches.is_empty() {
@@ -285,6 +295,19 @@ impl Account {
 }
 
 impl News {
+    /// Nothing yet of what came at this time.
+    pub(super) fn at(observed: Timestamp) -> Self {
+        Self {
+            observed,
+            readings: Vec::new(),
+            values: 0,
+            overflows: 0,
+            events: EventCounts::default(),
+            told: Vec::new(),
+            complete: None,
+        }
+    }
+
     /// Whether there is nothing to tell.
     pub(super) fn is_empty(&self) -> bool {
         self.readings.is_empty() && self.told.is_empty()

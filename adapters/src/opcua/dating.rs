@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use penstock_events::{Reading, Timestamp};
+use penstock_events::{Reading, TagId, Timestamp};
+use rustc_hash::FxHashMap;
 
 /// Servers count in steps of up to 16 ms, and a tag may change twice in one. The time is part of an event's id, so
 /// the second is told a little later.
@@ -70,9 +71,10 @@ impl Dating {
 /// says can be stored at once: each tag's first reading in the first, its second in the second.
 pub(super) fn batches(readings: Vec<Reading>) -> Vec<Vec<Reading>> {
     let mut batches: Vec<Vec<Reading>> = Vec::new();
-    let mut seen = std::collections::HashMap::with_capacity(readings.len());
+    let mut seen: FxHashMap<TagId, usize> = FxHashMap::default();
+    seen.reserve(readings.len());
     for reading in readings {
-        let times: &mut usize = seen.entry(reading.tag).or_default();
+        let times = seen.entry(reading.tag).or_default();
         match batches.get_mut(*times) {
             Some(batch) => batch.push(reading),
             None => batches.push(vec![reading]),

@@ -8,12 +8,14 @@ use super::tag::Tag;
 pub(super) struct Sharing {
     /// The tags that the tag at this index, and those that come after it, share; none if it is not the first.
     shared: Vec<Vec<usize>>,
+    /// Whether any of them is a field of a structure.
+    has_fields: Vec<bool>,
 }
 
 impl Sharing {
     /// Of these tags, those share that have the same node and get its values in the same way.
     pub(super) fn of(tags: &[Tag]) -> Self {
-        let mut shared = vec![Vec::new(); tags.len()];
+        let (mut shared, mut has_fields) = (vec![Vec::new(); tags.len()], vec![false; tags.len()]);
         let mut firsts: HashMap<_, Vec<usize>> = HashMap::with_capacity(tags.len());
         for (index, tag) in tags.iter().enumerate() {
             let firsts = firsts.entry(&tag.node).or_default();
@@ -21,9 +23,11 @@ impl Sharing {
             if first.is_none() {
                 firsts.push(index);
             }
-            shared[first.unwrap_or(index)].push(index);
+            let first = first.unwrap_or(index);
+            shared[first].push(index);
+            has_fields[first] |= tag.part.is_in_structure();
         }
-        Self { shared }
+        Self { shared, has_fields }
     }
 
     /// The first of each group.
@@ -34,6 +38,11 @@ impl Sharing {
     /// The group of a first one.
     pub(super) fn with(&self, first: usize) -> &[usize] {
         &self.shared[first]
+    }
+
+    /// Whether a tag of the group of a first one is a field of a structure.
+    pub(super) fn has_fields(&self, first: usize) -> bool {
+        self.has_fields[first]
     }
 }
 
@@ -77,5 +86,6 @@ mod tests {
         assert_eq!(sharing.firsts().collect::<Vec<_>>(), [0, 1, 3, 4]);
         assert_eq!(sharing.with(0), [0, 2, 5]);
         assert_eq!(sharing.with(1), [1]);
+        assert_eq!([0, 1, 3].map(|first| sharing.has_fields(first)), [true, false, true]);
     }
 }

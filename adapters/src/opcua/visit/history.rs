@@ -168,7 +168,7 @@ impl Visit<'_> {
 
     /// Takes an answer.
     pub(super) async fn take_answer(&mut self, answer: Answer) -> Result<(), Ended> {
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         match answer {
             Answer::Access(_, Err(status)) | Answer::Recorded(_, Err(status)) if is_of_connection(status) => {
                 self.retrieval.pause = Some(Instant::now() + PAUSE);
@@ -277,7 +277,7 @@ impl Visit<'_> {
 
     /// What waits is told as it is.
     async fn give_up_history(&mut self) -> Result<(), Ended> {
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         self.tell_waiting(&mut news).await?;
         self.retrieval.batch.retain(|course| !course.continuation.is_null_or_empty());
         let nodes = self.histories();
@@ -302,7 +302,7 @@ impl Visit<'_> {
 
     /// Tells what had come and what waits, after the session has ended, and leaves the rest to the next one.
     pub(in crate::opcua) async fn leave(&mut self, failure: &Failure) -> Result<(), Unheard> {
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         self.read_rest(&mut news);
         for (index, value) in self.account.absences.given_up() {
             let received = self.received_as_known(index, &value);

@@ -172,7 +172,7 @@ impl Visit<'_> {
 
     async fn create_some(&mut self, shard: usize, tags: &[usize]) -> Result<(), Ended> {
         let server = Arc::clone(&self.account.server);
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         let (mut asked, mut requests) = (Vec::new(), Vec::new());
         for &index in tags {
             let Some(sampling) = request::sampling(&server.tags[index].acquisition) else { continue };

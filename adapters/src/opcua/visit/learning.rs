@@ -27,7 +27,7 @@ const MOST_PARENTS: u32 = 10;
 impl Visit<'_> {
     /// Learns the types of all variables of which some tag is a field.
     pub(super) async fn learn_all(&mut self) -> Result<(), StatusCode> {
-        let firsts = self.sharing.firsts().filter(|first| self.has_fields(*first));
+        let firsts = self.sharing.firsts().filter(|first| self.sharing.has_fields(*first));
         let nodes: Vec<NodeId> = firsts.filter_map(|first| self.nodes[first].clone()).collect();
         self.learn_types_of(&nodes).await
     }
@@ -38,7 +38,7 @@ impl Visit<'_> {
         first: usize,
         value: &'v DataValue,
     ) -> Result<Received<'v>, StatusCode> {
-        let Some(whole) = value.value.as_ref().filter(|_| self.has_fields(first)) else {
+        let Some(whole) = value.value.as_ref().filter(|_| self.sharing.has_fields(first)) else {
             return Ok(Received { value, unfolded: None });
         };
         let (mut node, mut unlearned) = unfold(whole, &self.types);
@@ -59,13 +59,8 @@ impl Visit<'_> {
 
     /// The same by what is known, when nobody can be asked any more.
     pub(super) fn received_as_known<'v>(&self, first: usize, value: &'v DataValue) -> Received<'v> {
-        let whole = value.value.as_ref().filter(|_| self.has_fields(first));
+        let whole = value.value.as_ref().filter(|_| self.sharing.has_fields(first));
         Received { value, unfolded: whole.map(|whole| unfold(whole, &self.types).0) }
-    }
-
-    fn has_fields(&self, first: usize) -> bool {
-        let tags = &self.account.server.tags;
-        self.sharing.with(first).iter().any(|index| tags[*index].part.is_in_structure())
     }
 
     /// Learns the types that these variables are declared to be of.

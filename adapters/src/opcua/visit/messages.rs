@@ -103,7 +103,7 @@ impl Visit<'_> {
                 parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>()).flat_map(items_of)
             {
                 if let Some(index) = self.item_of(change.client_handle)
-                    && self.is_told(index, &change.value)
+                    && self.is_told(index, &change.value, news)
                 {
                     let received = self.received_as_known(index, &change.value);
                     self.account.value(self.sharing.with(index), &received, news);
@@ -123,7 +123,7 @@ impl Visit<'_> {
         } else {
             shard.expected.keep_alive(message.sequence_number)
         };
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         if let Some(gap) = gap {
             self.fetch(index, gap, &mut news).await?;
         }
@@ -181,7 +181,7 @@ impl Visit<'_> {
 
     async fn changed(&mut self, handle: u32, value: &DataValue, news: &mut News) -> Result<(), Ended> {
         let Some(index) = self.item_of(handle) else { return Ok(()) };
-        if self.is_told(index, value) {
+        if self.is_told(index, value, news) {
             self.hand_on(index, value, news).await?;
         }
         self.node_is_there(index, value.status.unwrap_or(StatusCode::Good));
@@ -195,8 +195,8 @@ impl Visit<'_> {
     }
 
     /// Whether a value is to be told, and does not wait for others that are missing.
-    fn is_told(&mut self, index: usize, value: &DataValue) -> bool {
-        self.account.absences.arrived(index, value, self.account.clock.now())
+    fn is_told(&mut self, index: usize, value: &DataValue, news: &News) -> bool {
+        self.account.absences.arrived(index, value, news.observed)
     }
 
     /// Gives a value to the tags that share it.

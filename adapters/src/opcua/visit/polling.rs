@@ -60,7 +60,7 @@ impl Visit<'_> {
     }
 
     async fn poll(&mut self, tags: &[usize], slot: Timestamp) -> Result<(), Ended> {
-        let mut news = News::default();
+        let mut news = News::at(self.account.clock.now());
         let mut rest = tags;
         while !rest.is_empty() {
             let (part, after) = rest.split_at(rest.len().min(self.read_size));
