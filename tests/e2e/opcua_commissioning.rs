@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::harness::oven::toml;
+use crate::harness::oven::{Kind, toml};
 use crate::harness::{Gateway, Library, Oven, Penstock, RegisterMap, Site, eventually, free_port};
 
 /// EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE and EX_NOPERM (sysexits.h).
@@ -204,6 +204,12 @@ fn browsing_makes_a_configuration_that_a_check_takes_and_that_reads_what_was_fou
     assert_eq!(read["oven.Zone-2.Temp"]["value"], 802.0);
     let again = gateway.command(&["browse", "oven", "--filter", "still"]);
     assert!(again.stdout().contains("─ Still"), "a source is browsed by its name: {}", again.stderr());
+}
+
+#[test]
+fn the_oven_of_the_tour_shows_its_variables() {
+    let browsed = browse(&Oven::of(Kind::PenstockPlant, &[]), &["--filter", "count"]);
+    assert!(browsed.stdout().contains("─ Count"), "{}{}", browsed.stdout(), browsed.stderr());
 }
 
 #[test]

@@ -118,9 +118,12 @@ pub(super) fn add(manager: &Manager, variable: &Variable) -> NodeId {
         past.push(first.clone());
         space.pasts.write().insert(id.clone(), past);
     }
-    let mut node = builder.build();
-    node.set_data_value(first);
-    manager.address_space().write().insert(node, None::<&[(_, &NodeId, _)]>);
+    let mut nodes = manager.address_space().write();
+    builder.insert(&mut *nodes);
+    if let Some(NodeType::Variable(node)) = nodes.find_mut(&id) {
+        node.set_data_value(first);
+    }
+    drop(nodes);
     id
 }
 
