@@ -182,31 +182,9 @@ fn in_its_words(endpoint: &EndpointDescription) -> String {
 mod tests {
     use opcua::crypto::SecurityPolicy;
     use opcua::types::{EndpointDescription, MessageSecurityMode, UserTokenPolicy, UserTokenType};
-    use penstock_events::SourceId;
 
     use super::{Login, offers};
-    use crate::opcua::{Identity, Server};
-
-    fn server(security: &str) -> Server {
-        let second = std::time::Duration::from_secs(1);
-        Server {
-            source: SourceId(0),
-            name: "oven".parse().expect("a name"),
-            endpoint: "opc.tcp://oven".parse().expect("an endpoint"),
-            security: security.parse().expect("a security"),
-            pin: None,
-            identity: Identity::Anonymous,
-            publish: second,
-            poll: second,
-            connect_timeout: second,
-            request_timeout: second,
-            session_timeout: second,
-            history: std::time::Duration::ZERO,
-            subscription_size: 1,
-            tags: Vec::new(),
-            notifiers: Vec::new(),
-        }
-    }
+    use crate::opcua::Server;
 
     fn endpoint(policy: &str, mode: MessageSecurityMode, users: &[UserTokenType]) -> EndpointDescription {
         let token = |kind: &UserTokenType| UserTokenPolicy {
@@ -233,7 +211,8 @@ mod tests {
             endpoint(sha256, MessageSecurityMode::SignAndEncrypt, &[UserTokenType::UserName]),
             endpoint(sha256, MessageSecurityMode::SignAndEncrypt, &every),
         ];
-        let offers = offers(&server("Basic256Sha256/Sign"), &offered);
+        let security = "Basic256Sha256/Sign".parse().expect("a security");
+        let offers = offers(&Server { security, ..Server::sample() }, &offered);
         let told: Vec<_> = offers.iter().map(|one| (one.name.as_str(), one.users.as_slice())).collect();
         let expected: [(&str, &[Login]); 4] = [
             ("Basic256Sha256/SignAndEncrypt", &[Login::Anonymous, Login::UserName]),

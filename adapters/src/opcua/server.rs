@@ -71,3 +71,28 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+impl Server {
+    /// One that is spoken to openly and of which nothing is read.
+    pub(super) fn sample() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            source: SourceId(0),
+            name: "oven".parse().expect("a name"),
+            endpoint: "opc.tcp://oven".parse().expect("an endpoint"),
+            security: Security::None,
+            pin: None,
+            identity: Identity::Anonymous,
+            publish: second,
+            poll: second,
+            connect_timeout: second,
+            request_timeout: second,
+            session_timeout: second,
+            history: Duration::ZERO,
+            subscription_size: 1,
+            tags: Vec::new(),
+            notifiers: Vec::new(),
+        }
+    }
+}
