@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::types::{
-    DataChangeNotification, DataValue, EventNotificationList, MonitoredItemNotification, NotificationMessage,
-    StatusChangeNotification, StatusCode,
+    DataChangeNotification, DataValue, EventFieldList, EventNotificationList, ExtensionObject,
+    MonitoredItemNotification, NotificationMessage, StatusChangeNotification, StatusCode,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -61,6 +61,29 @@ pub(super) struct Letter {
     message: NotificationMessage,
 }
 
+/// What a part of a message says.
+enum Said<'m> {
+    /// Items have these values.
+    Values(&'m [MonitoredItemNotification]),
+    /// Notifiers tell of these events.
+    Events(&'m [EventFieldList]),
+    /// The subscription has ended.
+    Over(StatusCode),
+}
+
+impl<'m> Said<'m> {
+    fn by(part: &'m ExtensionObject) -> Option<Self> {
+        if let Some(changes) = part.inner_as::<DataChangeNotification>() {
+            Some(Self::Values(changes.monitored_items.as_deref().unwrap_or_default()))
+        } else if let Some(events) = part.inner_as::<EventNotificationList>() {
+            Some(Self::Events(events.events.as_deref().unwrap_or_default()))
+        } else {
+            let status = part.inner_as::<StatusChangeNotification>()?.status;
+            status.is_bad().then_some(Self::Over(status))
+        }
+    }
+}
+
 /// Takes the messages of one subscription out of the session's callbacks, which hold a lock and must not wait.
 pub(super) struct Postbox {
     pub(super) shard: usize,
@@ -99,15 +122,24 @@ impl Visit<'_> {
                 continue;
             }
             shard.expected = expected;
-            for change in
-                parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>()).flat_map(items_of)
-            {
-                if let Some(index) = self.item_of(change.client_handle)
-                    && self.is_told(index, &change.value, news)
-                {
-                    let received = self.received_as_known(index, &change.value);
-                    self.account.value(self.sharing.with(index), &received, news);
+            for said in parts.iter().filter_map(Said::by) {
+                match said {
+                    Said::Values(changes) => self.changed_at_last(changes, news),
+                    Said::Events(events) => self.happened(events, news),
+                    Said::Over(_) => {}
                 }
+            }
+        }
+    }
+
+    /// Takes values when nobody can be asked any more what they are.
+    fn changed_at_last(&mut self, changes: &[MonitoredItemNotification], news: &mut News) {
+        for change in changes {
+            if let Some(index) = self.item_of(change.client_handle)
+                && self.is_told(index, &change.value, news)
+            {
+                let received = self.received_as_known(index, &change.value);
+                self.account.value(self.sharing.with(index), &received, news);
             }
         }
     }
@@ -159,24 +191,26 @@ impl Visit<'_> {
     }
 
     async fn read(&mut self, message: NotificationMessage, news: &mut News) -> Result<(), Ended> {
-        for part in message.notification_data.into_iter().flatten() {
-            if let Some(changes) = part.inner_as::<DataChangeNotification>() {
-                for change in items_of(changes) {
-                    self.changed(change.client_handle, &change.value, news).await?;
-                }
-            } else if let Some(events) = part.inner_as::<EventNotificationList>() {
-                for event in events.events.iter().flatten() {
-                    if let Some(notifier) = self.notifier_of(event.client_handle) {
-                        self.noticed(notifier, event.event_fields.as_deref().unwrap_or_default(), news);
+        for said in message.notification_data.iter().flatten().filter_map(Said::by) {
+            match said {
+                Said::Values(changes) => {
+                    for change in changes {
+                        self.changed(change.client_handle, &change.value, news).await?;
                     }
                 }
-            } else if let Some(change) = part.inner_as::<StatusChangeNotification>()
-                && change.status.is_bad()
-            {
-                return Err(Failure::SubscriptionLost(change.status).into());
+                Said::Events(events) => self.happened(events, news),
+                Said::Over(status) => return Err(Failure::SubscriptionLost(status).into()),
             }
         }
         Ok(())
+    }
+
+    fn happened(&mut self, events: &[EventFieldList], news: &mut News) {
+        for event in events {
+            if let Some(notifier) = self.notifier_of(event.client_handle) {
+                self.noticed(notifier, event.event_fields.as_deref().unwrap_or_default(), news);
+            }
+        }
     }
 
     async fn changed(&mut self, handle: u32, value: &DataValue, news: &mut News) -> Result<(), Ended> {
@@ -251,6 +285,5 @@ impl Visit<'_> {
     }
 }
 
-fn items_of(changes: &DataChangeNotification) -> impl Iterator<Item = &MonitoredItemNotification> {
-    changes.monitored_items.iter().flatten()
-}
+#[cfg(test)]
+mod tests;
