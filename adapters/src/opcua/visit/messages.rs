@@ -144,8 +144,15 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes one message, after what is missing before it.
+    /// Takes one message, after what is missing before it. What it said before a part that ends the session is told.
     pub(super) async fn take(&mut self, letter: Letter) -> Result<(), Ended> {
+        let mut news = News::at(self.account.clock.now());
+        let taken = self.read_in_turn(letter, &mut news).await;
+        self.account.tell(news).await?;
+        taken
+    }
+
+    async fn read_in_turn(&mut self, letter: Letter, news: &mut News) -> Result<(), Ended> {
         let Letter { shard: index, message } = letter;
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
         shard.heard = Instant::now();
@@ -155,15 +162,13 @@ impl Visit<'_> {
         } else {
             shard.expected.keep_alive(message.sequence_number)
         };
-        let mut news = News::at(self.account.clock.now());
         if let Some(gap) = gap {
-            self.fetch(index, gap, &mut news).await?;
+            self.fetch(index, gap, news).await?;
         }
-        self.read(message, &mut news).await?;
+        self.read(message, news).await?;
         if std::mem::take(&mut self.shards[index].confirms) {
-            self.confirm(index, &mut news);
+            self.confirm(index, news);
         }
-        self.account.tell(news).await?;
         Ok(())
     }
 

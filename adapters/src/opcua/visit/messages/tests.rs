@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opcua::client::{ClientBuilder, IdentityToken, Session};
 use opcua::types::{
     DateTime, EventFieldList, EventNotificationList, ExtensionObject, NodeId, NotificationMessage,
-    ObjectTypeId, StatusCode, UAString, Variant,
+    ObjectTypeId, StatusChangeNotification, StatusCode, UAString, Variant,
 };
 use penstock_events::{Observation, Standing, TagId, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -16,12 +16,13 @@ use crate::opcua::account::Account;
 use crate::opcua::failure::Failure;
 use crate::opcua::ledger::Ledger;
 use crate::opcua::status::{AlarmStatus, ServerStatus};
-use crate::opcua::visit::{Contact, Visit};
+use crate::opcua::visit::{Contact, Ended, Visit};
 use crate::opcua::{Notifier, Server};
 
 /// The handle of the only notifier, there being no tags.
 const NOTIFIER: u32 = 1;
 const ROOM: usize = 8;
+const LOST: Failure = Failure::Lost(StatusCode::BadConnectionClosed);
 
 /// A session that was opened with a server whose alarms are watched.
 struct Opened {
@@ -43,20 +44,30 @@ impl Opened {
         Self { account: Account::new(server, ledger, clock, told), observations, status }
     }
 
+    /// A visit with one subscription.
+    fn visit(&mut self) -> Visit<'_> {
+        let (_contact, contacts) = watch::channel(Contact::Made { times: 0 });
+        let mut visit = Visit::new(session(), contacts, &mut self.account);
+        visit.shards.push(Shard::new(7, visit.account.server.publish, 3));
+        visit
+    }
+
     /// Ends the session before any of the `messages` was read, and gives what is told of alarms: their names, and
     /// whether they are active.
     async fn left_with(
         &mut self,
         messages: impl IntoIterator<Item = NotificationMessage>,
     ) -> Vec<(String, bool)> {
-        let (_contact, contacts) = watch::channel(Contact::Broken);
-        let mut visit = Visit::new(session(), contacts, &mut self.account);
-        visit.shards.push(Shard::new(7, visit.account.server.publish, 3));
+        let mut visit = self.visit();
         for message in messages {
             visit.post.try_send(Letter { shard: 0, message }).expect("there is room");
         }
-        let left = visit.leave(&Failure::Lost(StatusCode::BadConnectionClosed)).await;
-        left.expect("somebody listens");
+        visit.leave(&LOST).await.expect("somebody listens");
+        self.told()
+    }
+
+    /// What is told of alarms.
+    fn told(&mut self) -> Vec<(String, bool)> {
         let mut told = Vec::new();
         while let Ok(observation) = self.observations.try_recv() {
             let Observation::Told { conditions, .. } = observation else { continue };
@@ -140,4 +151,16 @@ async fn events_that_the_server_gave_up_are_counted_though_their_message_was_not
     let mut opened = Opened::new();
     assert_eq!(opened.left_with([message(1, [overflow, vec![]])]).await, []);
     assert_eq!(opened.alarms().overflows, 1);
+}
+
+#[tokio::test]
+async fn what_a_message_says_before_the_part_that_ends_its_subscription_is_told() {
+    let mut opened = Opened::new();
+    let mut last = message(1, [alarm("Hot", true)]);
+    let over = StatusChangeNotification { status: StatusCode::BadTimeout, ..Default::default() };
+    last.notification_data.as_mut().expect("it has parts").push(ExtensionObject::from_message(over));
+    let mut visit = opened.visit();
+    let ended = visit.take(Letter { shard: 0, message: last }).await;
+    assert!(matches!(ended, Err(Ended::Failed(Failure::SubscriptionLost(StatusCode::BadTimeout)))));
+    assert_eq!(opened.told(), [told("Hot", true)]);
 }
