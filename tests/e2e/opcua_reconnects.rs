@@ -1,7 +1,8 @@
 //! A gateway whose connection to an OPC UA server breaks again and again needs no more memory for that. Its tags belong to
 //! no asset: what the buffer's caches take of memory, up to their bound, would hide what connections take.
 //!
-//! `RECONNECTS` is how often it breaks (100); `make soak` breaks it 1,000 times.
+//! `RECONNECTS` is how often it breaks (100); `make soak` breaks it 1,000 times. The hundred find a leak of 28 KiB for each
+//! break, or of 280 KiB for each session that is made anew, which every tenth is; the thousand one of a tenth of that.
 
 use std::env;
 
