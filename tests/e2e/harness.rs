@@ -19,6 +19,7 @@ mod relay;
 mod scripted_device;
 mod site;
 mod subscriber;
+pub(crate) mod terminal;
 
 pub(crate) use event::{Event, Message, micros};
 pub(crate) use gateway::{Gateway, Penstock};

@@ -31,6 +31,7 @@ mod opcua_structures;
 mod opcua_takeover;
 mod opcua_values;
 mod operator;
+mod password_prompt;
 mod power_cycle;
 mod proof_is_strict;
 mod refusals;

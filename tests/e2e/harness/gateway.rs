@@ -13,6 +13,7 @@ use super::patience::eventually;
 use super::plc::Facts;
 use super::process::Process;
 use super::subscriber::Subscriber;
+use super::terminal::Terminal;
 
 /// Small, so that a test has several: a few thousand events.
 const GENERATION_BYTES: u64 = 64 * 1024;
@@ -205,6 +206,12 @@ impl Penstock {
     /// Starts a command that goes on until it is dropped.
     pub(crate) fn start(arguments: &[&str]) -> Process {
         Process::start("penstock", binary().args(arguments))
+    }
+
+    /// Starts a command at a terminal.
+    pub(crate) fn start_at(terminal: &Terminal, arguments: &[&str]) -> Process {
+        let (mut command, stdin) = terminal.at(binary().args(arguments));
+        Process::start_reading(stdin, "penstock", &mut command)
     }
 
     /// Its exit status; -1 when a signal ended it.

@@ -29,7 +29,12 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 impl Process {
     /// Starts `command`, called `name` when a test fails.
     pub(crate) fn start(name: &'static str, command: &mut Command) -> Self {
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start_reading(Stdio::piped(), name, command)
+    }
+
+    /// The same with another standard input.
+    pub(crate) fn start_reading(stdin: Stdio, name: &'static str, command: &mut Command) -> Self {
+        let piped = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap_or_else(|error| {
             panic!("{name} cannot be started ({error}); run `make test`, which installs it")
         });
