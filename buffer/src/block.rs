@@ -99,19 +99,21 @@ pub(crate) struct PackedBlock {
     frame: Vec<u8>,
 }
 
-/// Makes blocks. Keeps zstd's tables from one to the next.
+/// Makes blocks. Keeps zstd's tables and its own room from one to the next.
 pub(crate) struct Packer {
     zstd: zstd::bulk::Compressor<'static>,
+    encoder: record::v1::Encoder,
 }
 
 impl Packer {
     /// A packer, or zstd's refusal to make its tables (no memory).
     pub(crate) fn new() -> std::io::Result<Self> {
-        zstd::bulk::Compressor::new(ZSTD_LEVEL).map(|zstd| Self { zstd })
+        let zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+        Ok(Self { zstd, encoder: record::v1::Encoder::default() })
     }
 
     /// Appends `events`, in order, to `blocks` in as few blocks as the limits allow.
-    pub(crate) fn pack(&mut self, events: &[Event], blocks: &mut Vec<PackedBlock>) -> std::io::Result<()> {
+    pub(crate) fn pack(&mut self, events: &[&Event], blocks: &mut Vec<PackedBlock>) -> std::io::Result<()> {
         let mut rest = events;
         while !rest.is_empty() {
             let (run, after) = rest.split_at(run_length(rest));
@@ -121,9 +123,10 @@ impl Packer {
         Ok(())
     }
 
-    fn pack_run(&mut self, events: &[Event], blocks: &mut Vec<PackedBlock>) -> std::io::Result<()> {
-        let body = record::v1::encode(events);
-        let frame = self.zstd.compress(&body)?;
+    fn pack_run(&mut self, events: &[&Event], blocks: &mut Vec<PackedBlock>) -> std::io::Result<()> {
+        let body = self.encoder.encode(events);
+        let body_bytes = u32::try_from(body.len()).expect("a body has at most MAX_BODY_BYTES");
+        let frame = self.zstd.compress(body)?;
         if events.len() > 1 && frame.len() + MAX_HEADER_BYTES + ENVELOPE_BYTES > MAX_BLOCK_BYTES {
             let (left, right) = events.split_at(events.len() / 2);
             self.pack_run(left, blocks)?;
@@ -139,7 +142,7 @@ impl Packer {
             count: u32::try_from(events.len()).expect("a block has at most MAX_BLOCK_EVENTS"),
             times,
             tally,
-            body_bytes: u32::try_from(body.len()).expect("a body has at most MAX_BODY_BYTES"),
+            body_bytes,
             frame,
         });
         Ok(())
@@ -147,7 +150,7 @@ impl Packer {
 }
 
 /// How many of the first of `events` go into one block: at least one, and no more than the body's bound.
-fn run_length(events: &[Event]) -> usize {
+fn run_length(events: &[&Event]) -> usize {
     let mut bytes = 0;
     let fitting = events.iter().take(MAX_BLOCK_EVENTS).take_while(|event| {
         bytes += record::size_bound(event);

@@ -208,8 +208,22 @@ impl Intake {
 
     fn hand_over(&mut self) {
         self.grouping.went(Instant::now());
-        match self.pack() {
-            Ok(group) => drop(self.writer.send(Work::Group(group))),
+        let requests = std::mem::take(&mut self.waiting);
+        match self.pack(&requests) {
+            Ok(blocks) => {
+                let mut group =
+                    Group { shares: Vec::with_capacity(requests.len()), blocks, state: Vec::new() };
+                let mut packed = Vec::with_capacity(requests.len());
+                for Request { events, state, answer } in requests {
+                    group.shares.push(Share { counts: counts(&events), answer });
+                    group.state.extend(state);
+                    packed.push(events);
+                }
+                drop(self.writer.send(Work::Group(group)));
+                // Many small things to give back: the commit does not wait for that.
+                drop(packed);
+            }
+            // The requests are dropped, and their callers told by that.
             Err(error) => {
                 self.shared.fail(|| format!("blocks cannot be compressed: {error}"));
                 self.grouping.committed();
@@ -217,24 +231,23 @@ impl Intake {
         }
     }
 
-    /// Packs what waits. On an error the requests are dropped, and their callers told by that.
-    fn pack(&mut self) -> std::io::Result<Group> {
-        let mut events = PerLane::from_fn(|_| Vec::new());
-        let mut group = Group { shares: Vec::new(), blocks: PerLane::default(), state: Vec::new() };
-        for request in self.waiting.drain(..) {
-            let mut counts = PerLane::default();
-            for event in request.events {
-                counts[event.lane()] += 1;
-                events[event.lane()].push(event);
-            }
-            group.state.extend(request.state);
-            group.shares.push(Share { counts, answer: request.answer });
+    fn pack(&mut self, requests: &[Request]) -> std::io::Result<PerLane<Vec<PackedBlock>>> {
+        let mut events = PerLane::from_fn(|_| Vec::with_capacity(self.grouping.limits.max_events));
+        for event in requests.iter().flat_map(|request| &request.events) {
+            events[event.lane()].push(event);
         }
+        let mut blocks = PerLane::default();
         for lane in Lane::ALL {
-            self.packer.pack(&events[lane], &mut group.blocks[lane])?;
+            self.packer.pack(&events[lane], &mut blocks[lane])?;
         }
-        Ok(group)
+        Ok(blocks)
     }
+}
+
+fn counts(events: &[Event]) -> PerLane<u64> {
+    let mut counts = PerLane::default();
+    events.iter().for_each(|event| counts[event.lane()] += 1);
+    counts
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::*;
 
 fn packed(events: &[Event]) -> Vec<PackedBlock> {
     let mut blocks = Vec::new();
-    Packer::new().expect("zstd").pack(events, &mut blocks).expect("zstd");
+    let events: Vec<&Event> = events.iter().collect();
+    Packer::new().expect("zstd").pack(&events, &mut blocks).expect("zstd");
     blocks
 }
 

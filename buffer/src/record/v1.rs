@@ -71,13 +71,21 @@ pub(crate) fn type_of_code(code: u8) -> Result<EventType, InvalidBody> {
     EventType::ALL.into_iter().find(|&kind| type_code(kind) == code).ok_or(InvalidBody::UnknownType { code })
 }
 
-/// The body of a block of `events`, before compression.
-pub(crate) fn encode(events: &[Event]) -> Vec<u8> {
-    let mut names = Interner::default();
-    let mut before = 0;
-    let records = events
-        .iter()
-        .map(|event| {
+/// Makes bodies, and keeps its room from one to the next.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    records: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Encoder {
+    /// The body of a block of `events`, before compression.
+    pub(crate) fn encode(&mut self, events: &[&Event]) -> &[u8] {
+        let mut names = Interner::default();
+        let mut before = 0;
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        for event in events {
             let time = event.time.as_micros();
             let record = Record {
                 asset: names.index(event.asset.as_str()),
@@ -87,11 +95,27 @@ pub(crate) fn encode(events: &[Event]) -> Vec<u8> {
                 fact: store_fact(&event.fact, &mut names),
             };
             before = time;
-            record
-        })
-        .collect();
-    postcard::to_stdvec(&Body { names: names.into_list(), records })
-        .expect("a Vec grows, and nothing in a body can fail")
+            records = appended(&record, records);
+        }
+        // As a `Body` with its list of names, which are known only now, and its list of records.
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        body = appended(&names.into_list(), body);
+        body = appended(&events.len(), body);
+        body.extend_from_slice(&records);
+        (self.records, self.body) = (records, body);
+        &self.body
+    }
+}
+
+/// The body of a block of `events`, before compression.
+pub(crate) fn encode(events: &[Event]) -> Vec<u8> {
+    let events: Vec<&Event> = events.iter().collect();
+    Encoder::default().encode(&events).to_vec()
+}
+
+fn appended(part: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(part, bytes).expect("a Vec grows, and nothing in a body can fail")
 }
 
 /// The events of a body.

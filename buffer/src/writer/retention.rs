@@ -214,7 +214,7 @@ impl Writer {
         };
         let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
         let mut lanes = with;
-        self.packer.pack(&gaps, &mut lanes.blocks.business)?;
+        self.packer.pack(&gaps.iter().collect::<Vec<_>>(), &mut lanes.blocks.business)?;
         let placed = self.place(&lanes)?;
         self.pipeline.sync(Flushed { commit: Commit { lanes, shares: Vec::new() }, placed });
         self.pipeline.settle()
