@@ -1,9 +1,11 @@
-//! A generation read without sled: every block and every piece of state that stands whole in its file, wherever.
+//! A generation read without sled: every block and every piece of state that stands whole in its files, wherever.
 //!
 //! sled keeps a value in one piece in its log. So a block, which says what it is and where it ends, can be found by
 //! looking, whatever became of the log around it; sled itself stops at the first byte that it does not like, and may
 //! overwrite what comes after. A complete generation is only ever read so. It is not written to by reading, and damage costs the
 //! block that was hit.
+//!
+//! The log of a generation that did not end as it should is looked through as well.
 //!
 //! That no other block ever had the same place is the writer's promise: a generation in which a crash left what was
 //! never durable takes no appends any more.
@@ -18,7 +20,7 @@ use memchr::memmem;
 use penstock_events::{Event, EventType, Sequence};
 
 use crate::block::{self, Header, MAX_STORED_BYTES};
-use crate::generation::{Fault, Stored};
+use crate::generation::{Fault, State, Stored, log};
 use crate::manifest::{Extent, Generation};
 use crate::per_lane::SequenceRange;
 use crate::state;
@@ -29,21 +31,30 @@ const WINDOW_BYTES: usize = 1024 * 1024;
 const MAX_THING_BYTES: usize = MAX_STORED_BYTES;
 /// What blocks and pieces of state begin with, both: the third byte tells them apart.
 const MAGIC: &[u8] = b"PS";
+/// More than any journal has.
+const MAX_WHOLE_BYTES: u64 = 64 * 1024 * 1024;
 /// A part of a disk that cannot be read is passed over in steps of a page.
 const PAGE_BYTES: usize = 4096;
 
 /// The blocks of a generation by their places.
 pub(crate) struct Archive {
-    /// `None` when there is no such file.
-    file: Option<File>,
+    parts: Vec<Part>,
     /// In the order of places, none covering another's.
     blocks: Vec<Entry>,
+}
+
+/// Something in which blocks stand.
+enum Part {
+    File(File),
+    Memory(Vec<u8>),
 }
 
 /// Where a block stands.
 struct Entry {
     first: Sequence,
     last: Sequence,
+    /// The index of the part.
+    part: usize,
     offset: u64,
     bytes: u32,
 }
@@ -59,7 +70,7 @@ pub(crate) struct Bounds<'a> {
     pub(crate) holes: &'a [SequenceRange],
 }
 
-/// Everything that stands whole in a generation's file.
+/// Everything that stands whole in a generation.
 pub(crate) struct Found {
     pub(crate) archive: Archive,
     /// Where it begins.
@@ -67,7 +78,7 @@ pub(crate) struct Found {
     /// What is in its blocks, with the holes before and between them.
     pub(crate) extent: Extent,
     /// The latest piece of state of each key, with its order.
-    pub(crate) state: BTreeMap<String, (u64, Vec<u8>)>,
+    pub(crate) state: State,
 }
 
 impl<'a> Bounds<'a> {
@@ -88,17 +99,27 @@ impl<'a> Bounds<'a> {
 impl Found {
     /// Looks through the generation in `directory`. A file that is missing is one in which nothing is found.
     pub(crate) fn in_generation(directory: &Path, bounds: Bounds<'_>) -> io::Result<Self> {
-        let path = directory.join("db");
-        let file = match File::open(&path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new() };
-        if let Some(file) = &file {
-            look_through(file, |offset, bytes| look.take(offset, bytes))?;
+        Self::with_journal(directory, bounds, Vec::new())
+    }
+
+    /// The same, with what the journal [has](crate::journal::Left::log_of) for it.
+    pub(crate) fn with_journal(directory: &Path, bounds: Bounds<'_>, journaled: Vec<u8>) -> io::Result<Self> {
+        let mut parts = Vec::new();
+        for name in ["db", log::NAME] {
+            match File::open(directory.join(name)) {
+                Ok(file) => parts.push(Part::File(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(look.finish(file))
+        if !journaled.is_empty() {
+            parts.push(Part::Memory(journaled));
+        }
+        let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new() };
+        for (at, part) in parts.iter().enumerate() {
+            look_through(part, |offset, bytes| look.take(at, offset, bytes))?;
+        }
+        Ok(look.finish(parts))
     }
 
     /// Whether there is no block in it.
@@ -150,23 +171,59 @@ impl Archive {
     }
 
     fn read(&self, entry: &Entry) -> Result<Stored, Fault> {
-        let file = self.file.as_ref().ok_or(Fault::Missing(entry.first))?;
         let mut bytes = vec![0; entry.bytes as usize];
-        file.read_exact_at(&mut bytes, entry.offset)?;
+        self.parts[entry.part].read_exact_at(&mut bytes, entry.offset)?;
         Ok(Stored { first: entry.first, bytes })
     }
+}
+
+impl Part {
+    fn length(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => Ok(file.metadata()?.len()),
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read_at(into, offset),
+            Self::Memory(bytes) => {
+                let from = usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len()));
+                io::Read::read(&mut &bytes[from..], into)
+            }
+        }
+    }
+
+    fn read_exact_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_exact_at(into, offset),
+            Self::Memory(_) if self.read_at(into, offset)? == into.len() => Ok(()),
+            Self::Memory(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// All of a file that is read whole, the journal. Pages that cannot be read are zeros.
+pub(crate) fn read_whole(file: File) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len().min(MAX_WHOLE_BYTES);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    let mut damage = UnreadablePages::default();
+    let filled = fill(&Part::File(file), &mut bytes, 0, &mut damage)?;
+    bytes.truncate(filled);
+    damage.judge().map(|()| bytes)
 }
 
 /// A look through a file, under way.
 struct Look<'a> {
     bounds: Bounds<'a>,
     blocks: BTreeMap<Sequence, (Header, Entry)>,
-    state: BTreeMap<String, (u64, Vec<u8>)>,
+    state: State,
 }
 
 impl Look<'_> {
     /// Takes what `bytes` begin with; how long it is, when it is something.
-    fn take(&mut self, offset: u64, bytes: &[u8]) -> Option<usize> {
+    fn take(&mut self, part: usize, offset: u64, bytes: &[u8]) -> Option<usize> {
         if let Some((piece, length)) = state::find(bytes) {
             let known = self.state.get(piece.key).is_some_and(|(order, _)| *order >= piece.order);
             if !known {
@@ -177,14 +234,14 @@ impl Look<'_> {
         let (header, length) = block::find(bytes)?;
         if self.bounds.take(&header) {
             let bytes = u32::try_from(length).expect("a block has a few thousand bytes");
-            let entry = Entry { first: header.first, last: header.last, offset, bytes };
+            let entry = Entry { first: header.first, last: header.last, part, offset, bytes };
             // sled writes most of them more than once.
             self.blocks.entry(header.first).or_insert((header, entry));
         }
         Some(length)
     }
 
-    fn finish(self, file: Option<File>) -> Found {
+    fn finish(self, parts: Vec<Part>) -> Found {
         let first = self.bounds.first.or_else(|| self.blocks.keys().next().copied()).unwrap_or(Sequence(1));
         let mut extent = Extent::before(first);
         let mut blocks = Vec::with_capacity(self.blocks.len());
@@ -199,19 +256,19 @@ impl Look<'_> {
             extent.add(entry.last, entry.bytes.into(), &header.tally, header.times);
             blocks.push(entry);
         }
-        Found { archive: Archive { file, blocks }, first, extent, state: self.state }
+        Found { archive: Archive { parts, blocks }, first, extent, state: self.state }
     }
 }
 
 /// Calls `take` with the bytes at each place where something may begin, and goes on behind what it took.
-fn look_through(file: &File, mut take: impl FnMut(u64, &[u8]) -> Option<usize>) -> io::Result<()> {
+fn look_through(part: &Part, mut take: impl FnMut(u64, &[u8]) -> Option<usize>) -> io::Result<()> {
     let magic = memmem::Finder::new(MAGIC);
-    let length = file.metadata()?.len();
+    let length = part.length()?;
     let mut window = vec![0; WINDOW_BYTES + MAX_THING_BYTES];
     let mut base = 0;
     let mut damage = UnreadablePages::default();
     while base < length {
-        let filled = fill(file, &mut window, base, &mut damage)?;
+        let filled = fill(part, &mut window, base, &mut damage)?;
         let is_last = filled < window.len();
         let bytes = &window[..filled];
         let mut at = 0;
@@ -245,10 +302,10 @@ impl UnreadablePages {
 }
 
 /// Fills `window` from `base` on, as far as the file goes. Pages that cannot be read are zeros.
-fn fill(file: &File, window: &mut [u8], base: u64, damage: &mut UnreadablePages) -> io::Result<usize> {
+fn fill(part: &Part, window: &mut [u8], base: u64, damage: &mut UnreadablePages) -> io::Result<usize> {
     let mut filled = 0;
     while filled < window.len() {
-        match file.read_at(&mut window[filled..], base + filled as u64) {
+        match part.read_at(&mut window[filled..], base + filled as u64) {
             Ok(0) => break,
             Ok(read) => {
                 damage.read_any = true;
@@ -257,7 +314,7 @@ fn fill(file: &File, window: &mut [u8], base: u64, damage: &mut UnreadablePages)
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let page = (filled + PAGE_BYTES - filled % PAGE_BYTES).min(window.len());
-                let known = file.read_at(&mut window[filled..page], base + filled as u64);
+                let known = part.read_at(&mut window[filled..page], base + filled as u64);
                 filled += known.unwrap_or_else(|_| {
                     window[filled..page].fill(0);
                     damage.error.get_or_insert(error);

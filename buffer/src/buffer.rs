@@ -121,7 +121,7 @@ impl Buffer {
             disk: DiskWatch::default(),
             active: found.active,
             placed,
-            pipeline: Pipeline::start(&shared, work.clone()).map_err(OpenError::Thread)?,
+            pipeline: Pipeline::start(&shared, found.journal, work.clone()).map_err(OpenError::Thread)?,
             state: found.state.clone(),
             order: found.order,
             marks: found.marks,

@@ -86,6 +86,11 @@ impl Directory {
         self.root.join("marks")
     }
 
+    /// The journal; it is there while the store is open, and after a crash.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
     /// The dead letters' directory; made with the first of them.
     pub(crate) fn dead(&self) -> PathBuf {
         self.root.join("dead")

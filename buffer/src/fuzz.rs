@@ -2,7 +2,7 @@
 //! fuzzing (`buffer/fuzz`) and for the test that replays its corpus.
 
 use crate::block::{self, MAX_BLOCK_EVENTS};
-use crate::{cursors, dead, manifest, marks, record, replay, state};
+use crate::{cursors, dead, journal, manifest, marks, record, replay, state};
 
 /// The body of a block. What is read is written and read again as the same bytes.
 pub fn records(bytes: &[u8]) {
@@ -41,12 +41,18 @@ fn judge(bytes: &[u8]) {
     }
 }
 
+/// A journal, as it stands and as one record with a checksum that fits.
+pub fn journals(bytes: &[u8]) {
+    journal::rewrite(bytes);
+    journal::rewrite(&journal::sealed(bytes));
+}
+
 /// The payload of a small file; the first byte says which. What is read is written and read again as the same bytes.
 pub fn files(bytes: &[u8]) {
     let Some((&kind, payload)) = bytes.split_first() else { return };
     match kind % 6 {
         0 => manifest::rewrite(1, payload),
-        1 => manifest::rewrite(2, payload),
+        1 => manifest::rewrite(3, payload),
         2 => cursors::rewrite(payload),
         3 => marks::rewrite(payload),
         4 => dead::rewrite(payload),
@@ -78,6 +84,7 @@ mod tests {
     fn everything_that_fuzzing_found_interesting_still_holds() {
         replay("blocks", super::blocks);
         replay("files", super::files);
+        replay("journals", super::journals);
         replay("records", super::records);
     }
 }

@@ -1,10 +1,13 @@
 //! One generation that takes appends: a sled database of its own, insert-only, deleted whole. The only module
 //! that knows sled.
 //!
-//! What `sled::flush` leaves to chance is done here: a commit is [`apply`](Database::apply),
-//! [`flush`](Database::flush), then [`sync_data`](Database::sync_data); a new database is `fsync`ed with its directories before it is
+//! What is [applied](Database::apply) is durable in the journal, and then in the generation's [log]. What `sled::flush` leaves to
+//! chance is done when the generation is complete: [`sync`](Database::sync). A new database is `fsync`ed with its directories before it is
 //! listed anywhere; sled's snapshots are not believed. sled panics on some damage and on some disk errors, so nothing of it runs
 //! outside [`contain`].
+
+mod entries;
+pub(crate) mod log;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,17 +18,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock_events::normalizer::StateChange;
 use penstock_events::{Lane, Sequence};
 
 use crate::block::{self, Header, InvalidBlock};
-use crate::durable_file::sync_directory;
+use crate::durable_file::{InvalidFile, sync_directory};
 use crate::manifest::Extent;
-use crate::per_lane::PerLane;
-use crate::state::{self, Piece};
+use crate::state;
+pub(crate) use entries::{Entries, Told, Writes};
+use entries::{Key, sequence_of};
 
 /// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// sled makes a blob, a file that it never syncs, of what takes more than a quarter of a segment. It writes a leaf of its tree
+/// in one piece, and splits one of more than 16 values only when it next comes by: 17 of the longest are 204 KB.
+const SEGMENT_BYTES: usize = 1024 * 1024;
+/// What it was before, in generations that may still grow.
+const OLD_SEGMENT_BYTES: usize = 512 * 1024;
 /// How often sled is asked again for a block that was just read. It looks for what to put out of its cache once a shard, one of
 /// 256, was asked 64 times: read once and in order, a whole generation would stay in memory (80 MiB, and 32 with this).
 const TOUCHES: usize = 3;
@@ -40,6 +48,8 @@ pub(crate) enum Fault {
     Io(#[from] io::Error),
     #[error("its database is damaged: {0}")]
     Database(String),
+    #[error("its database is of another kind: {0}")]
+    Unsupported(String),
     #[error("its database gave up: {0}")]
     Panicked(String),
     #[error("the block that begins at {first} cannot be used: {error}")]
@@ -48,6 +58,8 @@ pub(crate) enum Fault {
     Missing(Sequence),
     #[error("its file cannot be read: {0}")]
     Unreadable(io::Error),
+    #[error("its log is of the newer format {0}")]
+    NewerLog(u16),
     #[error("a commit before it failed")]
     Stopped,
 }
@@ -56,59 +68,19 @@ impl From<sled::Error> for Fault {
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error) => Self::Io(error),
+            sled::Error::Unsupported(why) => Self::Unsupported(why),
             other => Self::Database(other.to_string()),
         }
     }
 }
 
-/// What is stored under what, in the order in which sled keeps it. State comes before blocks so that
-/// it is not rewritten with the pages at the growing end.
-enum Key<'a> {
-    /// A piece of the normalizer's state (business lane only).
-    State(&'a str),
-    /// A lane up to this place was announced as given up: its generations are to be deleted (business lane only).
-    ShedThrough(Lane),
-    /// The block whose first event is this.
-    Block(Sequence),
-    /// The losses up to a number were announced (business lane only).
-    Announced,
-}
-
-impl Key<'_> {
-    const STATE: u8 = 1;
-    const SHED_TELEMETRY: u8 = 2;
-    const BLOCK: u8 = 3;
-    const SHED_BUSINESS: u8 = 4;
-    const ANNOUNCED: u8 = 5;
-
-    fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::State(key) => [&[Self::STATE], key.as_bytes()].concat(),
-            Self::ShedThrough(Lane::Telemetry) => vec![Self::SHED_TELEMETRY],
-            Self::ShedThrough(Lane::Business) => vec![Self::SHED_BUSINESS],
-            Self::Block(first) => [&[Self::BLOCK][..], &first.0.to_be_bytes()].concat(),
-            Self::Announced => vec![Self::ANNOUNCED],
+impl From<InvalidFile> for Fault {
+    fn from(invalid: InvalidFile) -> Self {
+        match invalid {
+            InvalidFile::Io(error) => Self::Io(error),
+            InvalidFile::NewerFormat { found, .. } => Self::NewerLog(found),
+            InvalidFile::Damaged(why) => Self::Database(why),
         }
-    }
-}
-
-/// What one commit adds to a generation.
-#[derive(Debug, Default)]
-pub(crate) struct Writes {
-    pub(crate) blocks: Vec<(Sequence, Vec<u8>)>,
-    pub(crate) state: Vec<StateChange>,
-    /// The order of `state` among all that was ever written.
-    pub(crate) order: u64,
-    pub(crate) shed_through: PerLane<Option<Sequence>>,
-    /// The losses up to this number are announced with it.
-    pub(crate) announced: Option<u64>,
-}
-
-impl Writes {
-    /// Whether there is nothing to write.
-    pub(crate) fn is_empty(&self) -> bool {
-        let sheds = Lane::ALL.into_iter().any(|lane| self.shed_through[lane].is_some());
-        self.blocks.is_empty() && self.state.is_empty() && !sheds && self.announced.is_none()
     }
 }
 
@@ -128,6 +100,9 @@ impl Stored {
     }
 }
 
+/// The pieces of state by key, each with its order.
+pub(crate) type State = BTreeMap<String, (u64, Vec<u8>)>;
+
 /// An open generation.
 pub(crate) struct Database {
     directory: PathBuf,
@@ -146,6 +121,7 @@ impl Database {
         fs::create_dir(directory)?;
         let made = Self::open(directory)?;
         made.sync()?;
+        log::create(directory)?;
         File::open(directory.join("conf"))?.sync_all()?;
         sync_directory(&directory.join("blobs"))?;
         sync_directory(directory)?;
@@ -156,8 +132,16 @@ impl Database {
     /// Opens a generation that exists.
     pub(crate) fn open(directory: &Path) -> Result<Self, Fault> {
         delete_snapshots(directory)?;
+        match Self::open_with(directory, SEGMENT_BYTES) {
+            Err(Fault::Unsupported(_)) => Self::open_with(directory, OLD_SEGMENT_BYTES),
+            opened => opened,
+        }
+    }
+
+    fn open_with(directory: &Path, segment_bytes: usize) -> Result<Self, Fault> {
         let config = sled::Config::new()
             .path(directory)
+            .segment_size(segment_bytes)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .use_compression(false)
@@ -175,48 +159,72 @@ impl Database {
         Ok(Self { directory: directory.to_owned(), db: Some(db), data, deleted: AtomicBool::new(false) })
     }
 
-    /// Writes all of `writes` or nothing, to memory. It is durable only after [`sync`](Self::sync).
-    ///
-    /// sled lets one batch in a process at a time, and none while a `flush` runs, in whatever database:
-    /// who writes to two applies both before syncing either.
-    pub(crate) fn apply(&self, writes: Writes) -> Result<(), Fault> {
-        if writes.is_empty() {
+    /// Writes all of `entries` or nothing, to memory: sled writes them when it likes. They are durable in
+    /// the database only after [`sync`](Self::sync).
+    pub(crate) fn apply(&self, entries: &Entries) -> Result<(), Fault> {
+        if entries.is_empty() {
             return Ok(());
         }
         let mut batch = sled::Batch::default();
-        for StateChange { key, value } in &writes.state {
-            let piece = Piece { order: writes.order, key, value };
-            batch.insert(Key::State(key).to_bytes(), piece.to_bytes());
-        }
-        for lane in Lane::ALL {
-            if let Some(through) = writes.shed_through[lane] {
-                batch.insert(Key::ShedThrough(lane).to_bytes(), &through.0.to_be_bytes());
-            }
-        }
-        if let Some(through) = writes.announced {
-            batch.insert(Key::Announced.to_bytes(), &through.to_be_bytes());
-        }
-        for (first, block) in writes.blocks {
-            batch.insert(Key::Block(first).to_bytes(), block);
-        }
+        entries.iter().for_each(|(key, value)| batch.insert(key, value));
         contain(|| Ok(self.db().apply_batch(batch)?))
     }
 
-    /// Makes durable what was applied.
-    pub(crate) fn sync(&self) -> Result<(), Fault> {
-        self.flush()?;
-        self.sync_data()
+    /// Applies what a journal has of a commit and the database has not, and notes it in `extent` and `state`: what is in the
+    /// database. What is there already, or is older than what is there, stays as it is.
+    ///
+    /// # Errors
+    /// [`Fault::Missing`] when a block does not follow on the last one.
+    pub(crate) fn redo(
+        &self,
+        entries: &Entries,
+        extent: &mut Extent,
+        state: &mut State,
+    ) -> Result<(), Fault> {
+        let mut missing = Entries::default();
+        for (key, value) in entries.iter() {
+            let is_missing = match Key::read(key)? {
+                Key::Block(first) if first <= extent.last => false,
+                Key::Block(first) => {
+                    let (header, _) = block::open(value).map_err(|error| Fault::Block { first, error })?;
+                    if first != extent.last.next() || header.first != first {
+                        return Err(Fault::Missing(extent.last.next()));
+                    }
+                    extent.add(header.last, value.len() as u64, &header.tally, header.times);
+                    true
+                }
+                Key::State(name) => {
+                    let piece = state::read(name, value).ok_or_else(|| damaged_state(name))?;
+                    let is_newer = state.get(name).is_none_or(|(order, _)| *order < piece.order);
+                    if is_newer {
+                        state.insert(name.to_owned(), (piece.order, piece.value.to_vec()));
+                    }
+                    is_newer
+                }
+                Key::ShedThrough(_) | Key::Announced => {
+                    let known = contain(|| Ok(self.db().get(key)?))?;
+                    known.is_none_or(|known| known.as_ref() < value)
+                }
+            };
+            if is_missing {
+                missing.push(key, value);
+            }
+        }
+        self.apply(&missing)
     }
 
-    /// Has sled hand what was applied to the system: a power cut may still take it.
-    pub(crate) fn flush(&self) -> Result<(), Fault> {
+    /// Adds records to the log, and returns once they are durable.
+    pub(crate) fn log(&self, records: &[u8]) -> Result<(), Fault> {
+        Ok(log::append(&self.directory, records)?)
+    }
+
+    /// Makes durable in the database what was applied: sled hands it to the system, which is told to keep it.
+    ///
+    /// sled applies nothing while it flushes, in whatever database of the process. What it writes later may put this at risk again.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
         #[cfg(test)]
         crate::fault_injection::check(&self.directory, "flush")?;
-        contain(|| Ok(self.db().flush().map(drop)?))
-    }
-
-    /// Makes durable what was flushed: `fdatasync` of `<generation>/db`. It does not hinder a commit that is applied meanwhile.
-    pub(crate) fn sync_data(&self) -> Result<(), Fault> {
+        contain(|| Ok(self.db().flush().map(drop)?))?;
         #[cfg(test)]
         crate::fault_injection::check(&self.directory, "sync")?;
         Ok(self.data.sync_data()?)
@@ -245,14 +253,17 @@ impl Database {
         }
     }
 
-    /// Looks at every block: what is in the generation, given that it begins at `first`.
-    pub(crate) fn extent(&self, first: Sequence) -> Result<Extent, Fault> {
+    /// Looks at every block up to `last`: what is in the generation, given that it begins at `first`.
+    pub(crate) fn extent(&self, first: Sequence, last: Sequence) -> Result<Extent, Fault> {
         let mut extent = Extent::before(first);
         contain(|| {
             for entry in self.db().scan_prefix([Key::BLOCK]) {
                 let (key, bytes) = entry?;
                 self.touch(&key)?;
                 let first = first_of(&key)?;
+                if first > last {
+                    break;
+                }
                 let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
                 if first != extent.last.next() || header.first != first {
                     return Err(Fault::Missing(extent.last.next()));
@@ -265,31 +276,33 @@ impl Database {
     }
 
     /// All of the normalizer's state that is in this generation, each piece with its order.
-    pub(crate) fn state(&self) -> Result<BTreeMap<String, (u64, Vec<u8>)>, Fault> {
+    pub(crate) fn state(&self) -> Result<State, Fault> {
         contain(|| {
             self.db()
-                .scan_prefix([Key::STATE])
+                .scan_prefix(Key::states())
                 .map(|entry| {
                     let (key, bytes) = entry?;
-                    let damaged = || Fault::Database(format!("the state {key:?} is not what was written"));
-                    let key = std::str::from_utf8(&key[1..]).map_err(|_| damaged())?;
-                    let piece = state::read(key, &bytes).ok_or_else(damaged)?;
-                    Ok((key.to_owned(), (piece.order, piece.value.to_vec())))
+                    let Key::State(name) = Key::read(&key)? else {
+                        unreachable!("every key with this prefix is one of state")
+                    };
+                    let piece = state::read(name, &bytes).ok_or_else(|| damaged_state(name))?;
+                    Ok((name.to_owned(), (piece.order, piece.value.to_vec())))
                 })
                 .collect()
         })
     }
 
-    /// Up to where `lane` was announced as given up, if it ever was in this generation.
-    pub(crate) fn shed_through(&self, lane: Lane) -> Result<Option<Sequence>, Fault> {
-        let stored = contain(|| Ok(self.db().get(Key::ShedThrough(lane).to_bytes())?))?;
-        stored.map(|bytes| sequence_of(&bytes)).transpose()
-    }
-
-    /// Up to which loss it was announced in this generation that events are lost; 0 when none was.
-    pub(crate) fn announced(&self) -> Result<u64, Fault> {
-        let stored = contain(|| Ok(self.db().get(Key::Announced.to_bytes())?))?;
-        stored.map_or(Ok(0), |bytes| sequence_of(&bytes).map(|number| number.0))
+    /// What was announced, as this generation has it.
+    pub(crate) fn told(&self) -> Result<Told, Fault> {
+        let stored = |key: Key<'_>| contain(|| Ok(self.db().get(key.to_bytes())?));
+        let mut told = Told::default();
+        for lane in Lane::ALL {
+            let through = stored(Key::ShedThrough(lane))?;
+            told.shed_through[lane] = through.map(|bytes| sequence_of(&bytes)).transpose()?;
+        }
+        let announced = stored(Key::Announced)?;
+        told.announced = announced.map_or(Ok(0), |bytes| sequence_of(&bytes).map(|number| number.0))?;
+        Ok(told)
     }
 
     /// Deletes the directory once the last user of this generation lets go of it.
@@ -361,10 +374,8 @@ fn first_of(key: &[u8]) -> Result<Sequence, Fault> {
     sequence_of(key.get(1..).unwrap_or_default())
 }
 
-fn sequence_of(bytes: &[u8]) -> Result<Sequence, Fault> {
-    let bytes =
-        bytes.try_into().map_err(|_| Fault::Database(format!("{bytes:?} is not a place in a lane")))?;
-    Ok(Sequence(u64::from_be_bytes(bytes)))
+fn damaged_state(name: &str) -> Fault {
+    Fault::Database(format!("the state {name:?} is not what was written"))
 }
 
 /// Whether what the system said may be the fault of what is in a file or of a bad place on the disk, and not of the whole disk. sled

@@ -8,6 +8,8 @@
 //! - Each lane numbers its events 1, 2, 3 … without holes and without using a place twice. The order
 //!   of appends is the order of places.
 //! - The normalizer's state is committed with the business events that it explains, or neither is.
+//! - A commit is durable after one write and one sync of one file, whose blocks are there already.
+//! - What is durable never depends on a file that sled still writes to.
 //! - An event leaves the store when every configured destination has acknowledged it, or it is given up,
 //!   which is counted and announced by a `gateway.gap` event: telemetry for want of room, either lane
 //!   when it is older than the configuration says, and what damage took.
@@ -26,6 +28,7 @@
 //! <path>/manifest              the store's number; each lane's generations, and what is in those that are sealed
 //! <path>/cursors               how far each destination is, configured or not
 //! <path>/marks                 places that were durable, places that may have been used, losses to announce
+//! <path>/journal               the latest commits, 2 MB of them; gone after a clean end
 //! <path>/business/<id>/        one generation: a sled database, insert-only
 //! <path>/telemetry/<id>/
 //! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
@@ -44,8 +47,12 @@
 //! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd |
 //! | `5` | the number of the last loss by damage that was announced (business) |
 //!
+//! Each commit is in the [journal], for both lanes, and then in the [log](generation::log) of the generation that grows: `log` beside
+//! sled's file, which is deleted when the generation is complete. sled writes over its own file elsewhere than where it adds to it, and
+//! counts as written what was never synced. So while a generation grows, sled is how it is read, and the log what a start relies on.
+//!
 //! A complete generation is read without sled. Blocks and pieces of state say what they are and where they end, so they are
-//! found by looking through the file, and reading one changes nothing on disk. sled would stop at the first
+//! found by looking through its files, and reading one changes nothing on disk. sled would stop at the first
 //! byte that it does not like, and overwrite what comes after.
 //!
 //! Each new business generation begins with all of the normalizer's state, so the active one alone
@@ -55,21 +62,22 @@
 //!
 //! # Commit
 //!
-//! Appends share commits, and three commits are under way at once: the intake thread forms a group and packs
-//! its events into blocks, while the writer thread has sled write the group before it, while the pipeline
-//! syncs the one before that. A group goes when it is full (`max_events`), when it is
+//! Appends share commits, and several are under way at once: the intake thread forms a group and packs
+//! its events into blocks, while the writer thread has sled take the group before it, while the journal's thread makes that one
+//! durable. A group goes when it is full (`max_events`), when it is
 //! a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
 //!
 //! 1. bring the store within its size, with room for the group; roll a lane that is due;
-//! 2. give the blocks their places; `apply_batch` on each lane's database;
-//! 3. sled's `flush` of each database, side by side; the writer goes on to the next group;
-//! 4. `fdatasync` of each `<id>/db`, side by side (sled's flush alone is not durable);
-//! 5. let readers see it (catalog, heads), answer the callers.
+//! 2. give the blocks their places, and make one record of all that the commit puts into both lanes;
+//! 3. write that into the journal and call `fdatasync`; meanwhile `apply_batch` on each lane's database;
+//! 4. when both are done, let readers see it (catalog, heads), answer the callers.
 //!
-//! Steps 4 and 5 are taken in the order of the commits. Rolling, shedding and deleting wait until nothing is under way.
+//! Records are written one after the other, each when the one before is durable. They go into the logs when half of the
+//! journal is full, beside the commits that fill the other half; before a generation is sealed; at a clean end; and where a commit is
+//! longer than half of the journal, before it is answered. Rolling, shedding and deleting wait until nothing is under way.
 //!
-//! To roll: make the new database, write the state into it, sync it, its `conf` and the directories;
-//! then replace the manifest. To replace a small file: write and sync a new one beside it, rename it,
+//! To roll: bring the log up to date, then sync sled's file (sled's `flush`, which alone is not durable, and `fdatasync`); make the new
+//! database, with the state in its log, sync it, its `conf` and the directories; replace the manifest; delete the old log. To replace a small file: write and sync a new one beside it, rename it,
 //! sync the directory. To delete: replace the manifest, then remove the directory.
 //!
 //! # When the disk refuses
@@ -77,10 +85,10 @@
 //! ENOSPC, EIO and whatever else a write or a sync may get are a state ([`Condition::Suspended`]), not an end. After
 //! a failed `fdatasync` the system may hold pages for clean that never reached the disk, so nothing
 //! is written after it and no second sync is believed: the active generations end, by the manifest, at
-//! the last commit that was durable, and every commit after that, kept in memory until it is, is made once
-//! more in the same order into new generations, which begin with the state as it was then. The first attempt
+//! the last commit that was durable, with what the journal has of them in their logs, and every commit after that, kept in memory until it is, is made once
+//! more in the same order into new generations, which begin with the state as it was then; a journal that failed is made anew. The first attempt
 //! is after 20 ms, then each after twice the time, up to 5 s. Meanwhile appends wait (so polling does), what is
-//! durable is read and acknowledged, and what is delivered is deleted if its time has come. A caller is
+//! durable is read (without sled) and acknowledged, and what is delivered is deleted if its time has come. A caller is
 //! told nothing before its events are durable. Only a defect fails the buffer for good.
 //!
 //! # What leaves the store
@@ -104,14 +112,15 @@
 //! # Recovery
 //!
 //! Opening takes the lock, reads the small files, deletes directories that the manifest does not
-//! list, opens the active generations and checks their blocks, deletes what the marks in them
+//! list, opens the active generations, has sled take what it lacks of their logs and of the journal, deletes what the marks in them
 //! cover, and places new destinations behind the last event or at the oldest, as they are configured. Complete generations are
 //! opened when they are read. The time depends on the size of one generation and not on the backlog.
 //!
-//! An active generation is looked through before sled may touch it, and sled's snapshots are deleted: sled takes one
-//! that a power cut left unfinished for whole. It is whole if sled finds all blocks without a hole, up to
-//! what was marked as durable and what was acknowledged. One in which a crash left what was never durable ends there: no other block
-//! gets a place in the same file.
+//! What counts of an active generation is what its log and the journal have, and what they lack of what was marked as durable or
+//! acknowledged. sled may have more, in part and in any order: that was never durable, nobody was told of it, and such a generation ends,
+//! for no other block gets a place in the same file. It is looked through before sled may touch it, and sled's snapshots are
+//! deleted: sled takes one that a power cut left unfinished for whole. Where sled does not find its way through what it was never asked to
+//! sync, the generation ends too, is read without it, and nothing is lost. One without a log is of an older version, and ends.
 //!
 //! Refused are a newer format, another process that has the store, and a directory that cannot be written.
 //!
@@ -120,10 +129,11 @@
 //! | what | how it is noticed | what becomes of it |
 //! |---|---|---|
 //! | a complete generation | a read finds no block for a place that the manifest promises | looked through; the manifest learns of the holes, and readers pass over them |
-//! | an active generation | at the start: it does not reach the marks, or sled fails. While it runs: a read fails | it ends; what can be read in it is delivered, and the lane goes on in another |
+//! | an active generation | at the start: its log and sled's file together do not reach the marks, or sled fails. While it runs: a read fails | it ends; what can be read in it is delivered, and the lane goes on in another |
 //! | `manifest` | its checksum, or it is missing beside generations | made again from the generations, which takes as long as reading them |
 //! | `cursors` | the same | everything that is retained is delivered again: twice is better than never |
 //! | `marks` | the same | made again; a damaged end of a lane is then taken to reach a million places further |
+//! | the journal, a log | a record's checksum, at the start; its commit is missing between others | what neither has of that commit nor sled is lost; the generation ends as a damaged one |
 //! | a dead letter | its checksum, when it is read | its loss is announced, and it stays beside the others as `.damaged` |
 //! | a replay | its checksum, at the start | it stays beside the others as `.damaged`, and must be ordered again |
 //!
@@ -137,8 +147,8 @@
 //! latest is told in the log.
 //!
 //! No place is used for two events. Places are reserved in `marks`, a million at a time, and a clean end gives back what was
-//! not used. A lane that lost its end goes on behind what was reserved, and the gap that announces this may cover
-//! places that never were.
+//! not used. A lane that lost its end goes on behind what was reserved, unless the journal tells where it ended, and the gap that
+//! announces this may cover places that never were.
 //!
 //! What it costs beyond the events that were hit:
 //!
@@ -147,8 +157,8 @@
 //!   what was lost. That a source is down or an alert is active may be said twice.
 //! - That a piece is lost is noticed when one of the last 16,384 events says so, or when something else is damaged as well.
 //!   Else a counter's next event overlaps with what was delivered.
-//! - After a crash, and only then, damage in the last minute of a lane that nobody acknowledged looks like the torn tail
-//!   that a crash leaves, and is not announced.
+//! - After a crash, and only then, damage to the last record of the journal looks like the torn end that a crash leaves, and is not
+//!   announced. Of a journal that is missing or damaged all over, the same is true of the last minute that nobody acknowledged.
 //! - Where the manifest is damaged as well, a loss that not every destination has passed is announced again if its gap was
 //!   delivered and deleted.
 //! - A loss from which some destination had a part, and one of several types, is announced without counts by type.
@@ -159,7 +169,7 @@
 //!
 //! | where | cost |
 //! |---|---|
-//! | before a commit is durable | appends that had not returned; of one append, its telemetry may be there without its business events or the other way round |
+//! | before a commit is durable | appends that had not returned; one is there or not, and where it is longer than half of the journal one lane's part may be there without the other's |
 //! | between commit and answer | nothing: the events are there, and their ids are the same if they are appended again |
 //! | while rolling or deleting | nothing: the directory is not listed, and deleted at the next start |
 //! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |
@@ -185,6 +195,7 @@ mod fault_injection;
 pub mod fuzz;
 mod generation;
 mod intake;
+mod journal;
 mod manifest;
 mod marks;
 pub mod meters;

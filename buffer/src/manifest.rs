@@ -14,8 +14,9 @@ use crate::block::Tally;
 use crate::durable_file::{self, InvalidFile, Kind};
 use crate::per_lane::{PerLane, SequenceRange};
 
-/// Version 1 knew no times, and no holes.
-const KIND: Kind = Kind { magic: *b"PSMA", version: 2 };
+/// Version 1 knew no times, and no holes. Version 2 is the same as 3, of a store without a journal: who knows no journal must not
+/// open one that has it.
+const KIND: Kind = Kind { magic: *b"PSMA", version: 3 };
 
 /// The number of a generation: unique in its lane, ascending, never used again.
 pub(crate) type GenerationId = u32;

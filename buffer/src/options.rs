@@ -32,6 +32,13 @@ pub(crate) const GENERATIONS_PER_BUFFER: u64 = 8;
 /// How many generations' room the business lane leaves to telemetry, so that each shed frees a whole generation.
 pub(crate) const RESERVED_GENERATIONS: u64 = 2;
 
+/// What part of a generation half of the journal is: so a generation is synced as many times before it is sealed.
+const JOURNAL_HALVES_PER_GENERATION: u64 = 64;
+/// The smallest half: a few commits of the smallest stores.
+const MIN_JOURNAL_HALF_BYTES: usize = 16 * 1024;
+/// The largest half: a start does again what stands in the journal.
+const MAX_JOURNAL_HALF_BYTES: usize = 1024 * 1024;
+
 /// More than any disk holds.
 const KEEPS_EVERYTHING: u64 = 1 << 60;
 
@@ -153,9 +160,21 @@ impl Options {
         Self { max_bytes: KEEPS_EVERYTHING, retain: Duration::MAX, max_age, min_free_bytes: 0, ..self }
     }
 
+    /// The size of half the journal.
+    pub(crate) fn journal_half_bytes(&self) -> usize {
+        let part = usize::try_from(self.generation_bytes() / JOURNAL_HALVES_PER_GENERATION);
+        let part =
+            part.unwrap_or(MAX_JOURNAL_HALF_BYTES).clamp(MIN_JOURNAL_HALF_BYTES, MAX_JOURNAL_HALF_BYTES);
+        part.next_multiple_of(MIN_JOURNAL_HALF_BYTES)
+    }
+
+    fn generation_bytes(&self) -> u64 {
+        self.generation_bytes.clamp(1, self.max_bytes / GENERATIONS_PER_BUFFER)
+    }
+
     /// The limits that follow from these options.
     pub(crate) fn limits(&self) -> Limits {
-        let generation_bytes = self.generation_bytes.clamp(1, self.max_bytes / GENERATIONS_PER_BUFFER);
+        let generation_bytes = self.generation_bytes();
         let business_bytes = self.max_bytes - RESERVED_GENERATIONS * generation_bytes;
         Limits {
             max_bytes: self.max_bytes,

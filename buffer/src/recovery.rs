@@ -1,11 +1,12 @@
 //! Opening: from what is on disk to a buffer that runs. Everything that a crash or a damaged disk can leave behind is
 //! put right here, before anything is appended or read. Damage never refuses the start.
 //!
-//! [`lane`] opens the generations that grow, [`rebuild`] makes a manifest from what is there when it is lost, and [`told`] knows
+//! [`lane`] opens the generations that grow by what is [`recorded`] of them, [`rebuild`] makes a manifest from what is there when it is lost, and [`told`] knows
 //! what was announced by then.
 
 mod lane;
 mod rebuild;
+mod recorded;
 mod told;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::directory::Directory;
 use crate::durable_file::InvalidFile;
 use crate::error::OpenError;
 use crate::generation::{Database, Fault, delete};
+use crate::journal::{Journal, Left};
 use crate::manifest::{self, Manifest};
 use crate::marks::{self, Marks, RESERVED_PLACES};
 use crate::options::{MIN_MAX_BYTES, Options, StartAt};
@@ -46,6 +48,7 @@ pub(crate) struct Recovered {
     pub(crate) cursors: Cursors,
     pub(crate) dead: Letterbox,
     pub(crate) replays: Register,
+    pub(crate) journal: Journal,
 }
 
 /// Opens the store that `options` name, or makes it.
@@ -56,23 +59,24 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let directory = Directory::make(&options.path)?;
     let lock = directory.lock(&options.gateway)?;
     let now = (options.clock)();
-    let mut files = Files::load(&directory, &options.gateway, now)?;
+    let journal_path = directory.journal();
+    let left = Left::read(&journal_path).map_err(|invalid| unusable(journal_path.clone(), invalid))?;
+    let mut files = Files::load(&directory, &options.gateway, &left, now)?;
     delete_unlisted(&directory, &files.manifest)?;
     let told = Told::new(&options.gateway, files.manifest.store);
 
-    let business = files.open_lane(&directory, (Lane::Business, now), told.clone())?;
-    if let Some(told_by) = &business.told_by {
-        let at_business = |fault| fault_at(directory.root(), fault);
-        files.marks.announced(told_by.announced().map_err(at_business)?);
+    let business = files.open_lane(&directory, &left, (Lane::Business, now), told.clone())?;
+    if let Some(told) = &business.told {
+        files.marks.announced(told.announced);
         for lane in Lane::ALL {
-            let through = told_by.shed_through(lane).map_err(at_business)?;
+            let through = told.shed_through[lane];
             finish_shedding(&directory, &mut files.manifest, lane, through)?;
             // What is not announced of these places is told by the gap that gave them up.
             let places = SequenceRange { first: Sequence(1), last: through.unwrap_or_default() };
             files.marks.forget(lane, &[places]);
         }
     }
-    let telemetry = files.open_lane(&directory, (Lane::Telemetry, now), told)?;
+    let telemetry = files.open_lane(&directory, &left, (Lane::Telemetry, now), told)?;
     let Files { manifest, mut marks, cursors } = files;
 
     let heads = PerLane { business: business.head, telemetry: telemetry.head };
@@ -85,11 +89,15 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let dead = Letterbox::open(directory.dead(), options.dead_letters)
         .map_err(|error| OpenError::Io { path: directory.dead(), error })?;
     let replays = Register::open(directory.replays()).map_err(|(path, invalid)| unusable(path, invalid))?;
+    // All that stands in it is in the lanes by now.
+    let journal = Journal::open(&journal_path, options.journal_half_bytes())
+        .map_err(|error| OpenError::Io { path: journal_path, error })?;
     Ok(Recovered {
         dead,
         replays,
+        journal,
         state: business.state,
-        order: business.order,
+        order: business.order.max(telemetry.order).max(left.last_order()),
         active: PerLane { business: business.database, telemetry: telemetry.database },
         directory,
         lock,
@@ -109,7 +117,12 @@ struct Files {
 
 impl Files {
     /// Reads them. What is damaged is set aside, and the manifest is made again from the generations that are there.
-    fn load(directory: &Directory, gateway: &GatewayId, now: Timestamp) -> Result<Self, OpenError> {
+    fn load(
+        directory: &Directory,
+        gateway: &GatewayId,
+        left: &Left,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
         // All are read before anything is changed: one that is newer is refused.
         let manifest = Small::of(directory.manifest(), manifest::load)?;
         let marks = Small::of(directory.marks(), marks::load)?;
@@ -134,9 +147,10 @@ impl Files {
                 path = %manifest_path.display(),
                 "the manifest of the buffer is damaged or missing; it is made again from all that is there: check the disk"
             );
-            let floor = PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane));
+            let floor =
+                PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane).max(left.durable(lane)));
             let told = Told::new(gateway, marks.store);
-            rebuild::rebuild(directory, &mut marks, told, (floor, now)).map_err(io)?
+            rebuild::rebuild(directory, left, &mut marks, told, (floor, now)).map_err(io)?
         };
         save_marks(directory, &marks)?;
         manifest::save(&manifest_path, &manifest).map_err(io)?;
@@ -147,12 +161,13 @@ impl Files {
     fn open_lane(
         &mut self,
         directory: &Directory,
+        left: &Left,
         (lane, now): (Lane, Timestamp),
         told: Told,
     ) -> Result<OpenLane, OpenError> {
         let Self { manifest, marks, cursors } = self;
-        let floor = floor(marks, cursors.as_ref(), lane);
-        Opening { directory, manifest, marks, lane, floor, now, told }.open()
+        let floor = floor(marks, cursors.as_ref(), lane).max(left.durable(lane));
+        Opening { directory, manifest, marks, left, lane, floor, now, told }.open()
     }
 }
 

@@ -170,6 +170,14 @@ impl Shelf {
         open.push(Shelved { lane, id, source: Source::Growing(database) });
     }
 
+    /// Has a generation read from its files from now on, if it is on the shelf: who has it open may go on with it.
+    pub(crate) fn replace(&self, lane: Lane, id: GenerationId, archive: Archive) {
+        let mut open = lock(&self.open);
+        if let Some(shelved) = open.iter_mut().find(|shelved| shelved.lane == lane && shelved.id == id) {
+            shelved.source = Source::Complete(Arc::new(archive));
+        }
+    }
+
     /// Takes a generation from the shelf: who has it open may go on with it.
     pub(crate) fn take(&self, lane: Lane, id: GenerationId) {
         lock(&self.open).retain(|shelved| shelved.lane != lane || shelved.id != id);

@@ -1,8 +1,7 @@
 //! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
 //! keeps the cursors' file and the size in bounds.
 //!
-//! [`commit`] is the way of one group until sled has written it, [`pipeline`] from there until it is
-//! durable; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted, when and why, and [`retention`] does it.
+//! [`commit`] is the way of one group into sled, [`pipeline`] that to the disk, which goes beside it; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted, when and why, and [`retention`] does it.
 
 mod commit;
 mod damage;
@@ -20,6 +19,7 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use retention::{DiskWatch, Loss};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -161,6 +161,19 @@ impl Writer {
         }
         self.attempt(Self::keep_house);
         self.attempt(|writer| writer.mark(PerLane::from_fn(|lane| writer.placed[lane].last), 0));
+        self.drop_journal();
+    }
+
+    /// Deletes the journal, if all that is in it can be made durable elsewhere. Else the next start reads it.
+    fn drop_journal(&mut self) {
+        let checkpoint = |writer: &mut Self| writer.pipeline.checkpoint();
+        let is_needed = self.attempt(checkpoint).is_none()
+            // Sled may have failed long ago, and only been asked now.
+            && !(self.resume() && self.attempt(checkpoint).is_some());
+        let path = self.shared.directory.journal();
+        if !is_needed && let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "the journal could not be deleted; the next start reads it in vain");
+        }
     }
 
     /// Commits a group, or refuses it. It is answered once it is durable.

@@ -24,7 +24,7 @@ fn manifest(telemetry: Vec<Generation>) -> Manifest {
 fn a_manifest_survives_its_file() {
     let active = Generation::starting_at(9, Sequence(201), at(3));
     let manifest = manifest(vec![sealed(3, 1, 100), sealed(4, 101, 200), active]);
-    assert_eq!(stored::decode(2, &stored::encode(&manifest)).expect("what was encoded"), manifest);
+    assert_eq!(stored::decode(3, &stored::encode(&manifest)).expect("what was encoded"), manifest);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn what_cannot_be_a_store_is_not_taken_for_one() {
         vec![active(), Generation::starting_at(10, Sequence(300), at(3))],
     ];
     for telemetry in wrong {
-        let found = stored::decode(2, &stored::encode(&manifest(telemetry.clone())));
+        let found = stored::decode(3, &stored::encode(&manifest(telemetry.clone())));
         assert!(matches!(found, Err(InvalidFile::Damaged(_))), "{telemetry:?} was taken");
     }
 }
@@ -84,9 +84,15 @@ fn version_1_is_read_from_its_golden_bytes() {
 }
 
 #[test]
-fn version_2_is_read_from_and_written_as_its_golden_bytes() {
+fn version_2_is_read_from_its_golden_bytes() {
     let path = Path::new("tests/fixtures/manifest-v2.bin");
     assert_eq!(load(path).expect("version 2 stays readable"), Some(golden()));
+}
+
+#[test]
+fn version_3_is_read_from_and_written_as_its_golden_bytes() {
+    let path = Path::new("tests/fixtures/manifest-v3.bin");
+    assert_eq!(load(path).expect("version 3 stays readable"), Some(golden()));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let written = directory.path().join("manifest");
     save(&written, &golden()).expect("a writable directory");
@@ -99,5 +105,5 @@ fn a_newer_manifest_is_refused_by_its_version() {
     let path = directory.path().join("manifest");
     let newer = Kind { version: KIND.version + 1, ..KIND };
     durable_file::replace(&path, &newer, b"of another shape").expect("a writable directory");
-    assert!(matches!(load(&path), Err(InvalidFile::NewerFormat { found: 3, supported: 2 })));
+    assert!(matches!(load(&path), Err(InvalidFile::NewerFormat { found: 4, supported: 3 })));
 }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use penstock_events::normalizer::{StateChange, recall};
 use penstock_events::{EventType, Lane, Sequence, Timestamp};
 
+use super::recorded::Recorded;
 use super::told::Told;
 use super::{fault_at, save_marks, set_aside};
 use crate::archive::{Archive, Bounds, Found};
 use crate::block::{InvalidBlock, Tally};
 use crate::directory::Directory;
 use crate::error::OpenError;
-use crate::generation::{Database, Fault, is_locked, may_be_damage};
-use crate::manifest::{Extent, Manifest};
+use crate::generation::{self as database, Database, Fault, State, is_locked, log, may_be_damage};
+use crate::journal::Left;
+use crate::manifest::{Extent, GenerationId, Manifest};
 use crate::marks::{Marks, RESERVED_PLACES};
 use crate::per_lane::SequenceRange;
 use crate::writer::{Begun, Start, add_generation};
@@ -30,6 +32,8 @@ pub(super) struct Opening<'a> {
     pub(super) directory: &'a Directory,
     pub(super) manifest: &'a mut Manifest,
     pub(super) marks: &'a mut Marks,
+    /// What a crash left in the journal.
+    pub(super) left: &'a Left,
     pub(super) lane: Lane,
     /// Places up to here were there for certain: they were marked as durable, or acknowledged.
     pub(super) floor: Sequence,
@@ -45,8 +49,8 @@ pub(super) struct OpenLane {
     pub(super) state: BTreeMap<String, Vec<u8>>,
     /// The order of the latest piece of state.
     pub(super) order: u64,
-    /// The generation whose database tells what was announced, unless it was damaged.
-    pub(super) told_by: Option<Arc<Database>>,
+    /// What its active generation told, as far as that is known.
+    pub(super) told: Option<database::Told>,
 }
 
 /// A lane's active generation.
@@ -56,15 +60,12 @@ enum Active {
         database: Database,
         extent: Extent,
         state: State,
-        /// Whether a crash left in it what was never durable: nothing may be added to it.
+        /// Whether there is something in it that was never durable, or no log: nothing may be added to it.
         is_littered: bool,
     },
     /// Something is missing. This is what is left.
     Damaged { found: Found, detail: String },
 }
-
-/// The pieces of state by key, each with its order.
-type State = BTreeMap<String, (u64, Vec<u8>)>;
 
 impl Opening<'_> {
     /// Opens the lane, or makes its first generation.
@@ -76,31 +77,61 @@ impl Opening<'_> {
         // A salvage that came to no end noted them: what is in this generation is looked at anew.
         self.marks.forget(self.lane, &[SequenceRange { first, last: NO_END }]);
         let path = self.directory.generation(self.lane, id);
-        match self.look_at(&path, first)? {
+        let at_path = |fault| match fault {
+            Fault::NewerLog(found) => OpenError::NewerFormat { path: path.clone(), found, supported: 1 },
+            fault => fault_at(&path, fault),
+        };
+        let recorded =
+            Recorded::read(&path, self.left, (self.lane, id), (first, self.floor)).map_err(at_path)?;
+        let active = self.look_at(&path, (id, first), recorded.as_ref())?;
+        let recorded_order = recorded.as_ref().map_or(0, Recorded::order);
+        let unlogged = recorded.as_ref().map(Recorded::unlogged).unwrap_or_default();
+        let told = recorded.as_ref().filter(|recorded| !recorded.is_short).map(|recorded| recorded.told);
+        let opened = match active {
             Active::Whole { database, extent, state, is_littered } => {
                 let head = extent.last;
                 self.active_extent(extent);
-                let database = Arc::new(database);
-                // What a kill left may be with the system only; it is about to count as durable.
-                database.sync_data().map_err(|fault| fault_at(&path, fault))?;
+                // What a kill left may be with the system only, or in the journal; it is about to count as durable here.
+                let told = told.map_or_else(|| database.told(), Ok).map_err(at_path)?;
                 if is_littered {
-                    let told_by = Some(Arc::clone(&database));
-                    let opened = self.begin(head, &state)?;
-                    return Ok(OpenLane { told_by, ..opened });
+                    database.sync().map_err(at_path)?;
                 }
+                database.log(&unlogged).map_err(at_path)?;
                 let order = last_order(&state);
-                let state = values(&state);
-                Ok(OpenLane { told_by: Some(Arc::clone(&database)), database, head, state, order })
+                match is_littered {
+                    true => OpenLane { told: Some(told), ..self.begin(head, &state)? },
+                    false => {
+                        let (database, state) = (Arc::new(database), values(&state));
+                        OpenLane { database, head, state, order, told: Some(told) }
+                    }
+                }
             }
-            Active::Damaged { found, detail } => self.salvage(&path, found, &detail),
-        }
+            Active::Damaged { found, detail } => {
+                log::append(&path, &unlogged).map_err(|error| at_path(error.into()))?;
+                OpenLane { told, ..self.salvage(&path, found, &detail)? }
+            }
+        };
+        Ok(OpenLane { order: opened.order.max(recorded_order), ..opened })
     }
 
-    fn look_at(&self, path: &Path, first: Sequence) -> Result<Active, OpenError> {
+    fn look_at(
+        &self,
+        path: &Path,
+        (id, first): (GenerationId, Sequence),
+        recorded: Option<&Recorded>,
+    ) -> Result<Active, OpenError> {
         let io = |error| OpenError::Io { path: path.to_owned(), error };
+        let last = recorded.map_or(NO_END, |recorded| recorded.last.max(self.floor));
         // Before sled sees it, which overwrites what it cannot read on.
-        let bounds = Bounds { first: Some(first), last: NO_END, holes: &[] };
-        let found = Found::in_generation(path, bounds).map_err(io)?;
+        let bounds = Bounds { first: Some(first), last, holes: &[] };
+        let look = || {
+            let mut found = Found::with_journal(path, bounds, self.left.log_of(self.lane, id)).map_err(io)?;
+            if let Some(recorded) = recorded {
+                recorded.correct(&mut found.state);
+            }
+            Ok(found)
+        };
+        let found = look()?;
         if !path.join("db").exists() {
             return Ok(Active::Damaged { found, detail: "it is missing".to_owned() });
         }
@@ -112,11 +143,16 @@ impl Opening<'_> {
         if self.lane == Lane::Business && !recalled(&found.archive, lately, &found.state).is_empty() {
             return Ok(Active::Damaged { found, detail: "a piece of the state cannot be read".to_owned() });
         }
-        let detail = match opened(path, first) {
+        let detail = match self.opened(path, bounds, recorded) {
             Ok((database, extent, state)) => match self.missing(&extent) {
                 None => {
-                    let is_littered =
-                        found.extent.last > extent.last || found.last_order() > last_order(&state);
+                    let goes_on =
+                        database.stored_block_from(extent.last.next()).map_or(true, |it| it.is_some());
+                    let is_littered = recorded
+                        .is_none_or(|recorded| extent.last > recorded.last.max(first.before()))
+                        || goes_on
+                        || found.extent.last > extent.last
+                        || found.last_order() > last_order(&state);
                     return Ok(Active::Whole { database, extent, state, is_littered });
                 }
                 Some(missing) => format!("its database has lost event {missing}"),
@@ -130,7 +166,23 @@ impl Opening<'_> {
             }
             Err(fault) => fault.to_string(),
         };
-        Ok(Active::Damaged { found: Found::in_generation(path, bounds).map_err(io)?, detail })
+        Ok(Active::Damaged { found: look()?, detail })
+    }
+
+    /// The database with all that is recorded and no more, and what is in it.
+    fn opened(
+        &self,
+        path: &Path,
+        bounds: Bounds<'_>,
+        recorded: Option<&Recorded>,
+    ) -> Result<(Database, Extent, State), Fault> {
+        let database = Database::open(path)?;
+        let mut extent = database.extent(bounds.first.unwrap_or_default(), bounds.last)?;
+        let mut state = database.state()?;
+        if let Some(recorded) = recorded {
+            recorded.redo(&database, &mut extent, &mut state)?;
+        }
+        Ok((database, extent, state))
     }
 
     /// The first place that should be in a generation and is not.
@@ -140,7 +192,7 @@ impl Opening<'_> {
     }
 
     /// Keeps what can be read of a damaged generation as a complete one, and goes on in another.
-    fn salvage(mut self, path: &Path, found: Found, detail: &str) -> Result<OpenLane, OpenError> {
+    fn salvage(&mut self, path: &Path, found: Found, detail: &str) -> Result<OpenLane, OpenError> {
         if self.lane == Lane::Business {
             // Whether the announcing of losses went through was to be read here.
             self.told.learn(&found.archive);
@@ -148,7 +200,7 @@ impl Opening<'_> {
         }
         let Found { archive, first, mut extent, mut state } = found;
         let is_empty = extent.last < first;
-        let end = extent.last.max(self.end_of_use());
+        let end = extent.last.max(self.end_of_use(extent.last));
         if extent.last < end {
             extent.holes.push(SequenceRange { first: extent.last.next().max(first), last: end });
         }
@@ -160,7 +212,10 @@ impl Opening<'_> {
             let was_used = hole.last < end || end <= self.marks.durable[self.lane];
             note(self.marks, self.lane, *hole, was_used);
         }
-        if extent.holes.is_empty() {
+        if extent.holes.is_empty() && !self.left.is_empty() {
+            // sled may not find its way through what a power cut left of what it was never asked to sync.
+            tracing::warn!(path = %path.display(), detail, "after a crash, a generation of the buffer is read without its database; no event is lost");
+        } else if extent.holes.is_empty() {
             tracing::error!(path = %path.display(), detail, "a part of the buffer is damaged, and no event is lost: check the disk");
         }
         save_marks(self.directory, self.marks)?;
@@ -182,7 +237,7 @@ impl Opening<'_> {
         if is_empty {
             set_aside(directory, path);
         }
-        Ok(OpenLane { told_by: None, ..opened })
+        Ok(opened)
     }
 
     /// The state that the generation before the active one ended with, which the active one began with.
@@ -194,8 +249,12 @@ impl Opening<'_> {
         found.map(|found| found.state).map_err(|error| OpenError::Io { path, error })
     }
 
-    /// The last place that may have been used.
-    fn end_of_use(&self) -> Sequence {
+    /// The last place that may have been used, where what was found goes on to `found`.
+    fn end_of_use(&self, found: Sequence) -> Sequence {
+        // What was durable is in the journal, unless it is older than what else is known.
+        if !self.left.is_empty() && self.floor <= found {
+            return found;
+        }
         let reserved = self.marks.reserved[self.lane];
         if reserved == Sequence::ZERO {
             // There were no marks: by how much they lag is what they would have reserved.
@@ -205,10 +264,10 @@ impl Opening<'_> {
     }
 
     /// A lane without generations: it is new, or has lost them all.
-    fn begin_without_any(self) -> Result<OpenLane, OpenError> {
+    fn begin_without_any(mut self) -> Result<OpenLane, OpenError> {
         let mut end = Sequence::ZERO;
         if self.floor > Sequence::ZERO {
-            end = self.end_of_use();
+            end = self.end_of_use(Sequence::ZERO);
             let places = SequenceRange { first: Sequence(1), last: end };
             tracing::error!(lane = %self.lane, last = %end, "every generation of the lane is missing; what was not delivered is lost, which is announced: check the disk");
             note(self.marks, self.lane, places, false);
@@ -218,14 +277,14 @@ impl Opening<'_> {
     }
 
     /// Begins a generation behind `end`.
-    fn begin(self, end: Sequence, state: &State) -> Result<OpenLane, OpenError> {
+    fn begin(&mut self, end: Sequence, state: &State) -> Result<OpenLane, OpenError> {
         let order = last_order(state) + 1;
         let start = Start { lane: self.lane, first: end.next(), at: self.now, order };
         let state = values(state);
         let Begun { id, database, .. } = add_generation(self.directory, self.manifest, start, &state)
             .map_err(|fault| fault_at(self.directory.root(), fault))?;
         tracing::debug!(lane = %self.lane, generation = id, "started a generation");
-        Ok(OpenLane { told_by: Some(Arc::clone(&database)), database, head: end, state, order })
+        Ok(OpenLane { told: None, database, head: end, state, order })
     }
 
     fn active_extent(&mut self, extent: Extent) {
@@ -241,13 +300,6 @@ pub(super) fn note(marks: &mut Marks, lane: Lane, places: SequenceRange, was_use
         Lane::Telemetry | Lane::Business => Tally::new(),
     };
     marks.note(lane, places, tally);
-}
-
-fn opened(path: &Path, first: Sequence) -> Result<(Database, Extent, State), Fault> {
-    let database = Database::open(path)?;
-    let extent = database.extent(first)?;
-    let state = database.state()?;
-    Ok((database, extent, state))
 }
 
 /// What the events at `places` say of the state beyond the pieces that can be read.

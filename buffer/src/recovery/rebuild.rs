@@ -11,6 +11,8 @@ use super::set_aside;
 use super::told::Told;
 use crate::archive::{Bounds, Found};
 use crate::directory::Directory;
+use crate::generation::log;
+use crate::journal::Left;
 use crate::manifest::{Generation, GenerationId, Manifest};
 use crate::marks::Marks;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
@@ -19,12 +21,14 @@ use crate::per_lane::{Heads, PerLane, SequenceRange};
 /// its generations is noted in `marks`, unless it was `told`; the last of each lane is left to be opened.
 pub(super) fn rebuild(
     directory: &Directory,
+    left: &Left,
     marks: &mut Marks,
     mut told: Told,
     (floor, now): (Heads, Timestamp),
 ) -> io::Result<Manifest> {
     let mut lanes = PerLane::default();
     for lane in Lane::ALL {
+        complete_log(directory, left, lane)?;
         let mut generations = look_at(directory, lane, now, &mut told)?;
         let head = generations.iter().map(|one| one.extent.last).max().unwrap_or_default();
         if let Some(last) = generations.last_mut().filter(|last| last.is_empty()) {
@@ -36,6 +40,13 @@ pub(super) fn rebuild(
     }
     told.settle(marks);
     Ok(Manifest { store: marks.store, lanes })
+}
+
+/// Puts what the journal has for the generation that grew into its log.
+fn complete_log(directory: &Directory, left: &Left, lane: Lane) -> io::Result<()> {
+    let Some(id) = directory.numbers(lane)?.into_iter().max() else { return Ok(()) };
+    let logged = left.log_of(lane, id);
+    if logged.is_empty() { Ok(()) } else { log::append(&directory.generation(lane, id), &logged) }
 }
 
 /// The generations of `lane`, the oldest first. The last is left active, with or without events.

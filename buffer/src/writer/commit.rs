@@ -1,6 +1,7 @@
-//! The first half of a commit: a place for each event, and both lanes handed to the system at once.
+//! The first half of a commit: a place for each event, the journal's record, and sled.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,8 +14,9 @@ use super::pipeline::Placed;
 use crate::block::{PackedBlock, Tally};
 use crate::directory::Directory;
 use crate::durable_file::sync_directory;
-use crate::generation::{Database, Fault, Writes, delete};
+use crate::generation::{Database, Entries, Fault, Writes, delete, log};
 use crate::intake::Share;
+use crate::journal::Record;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest};
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::shared::lock;
@@ -41,8 +43,8 @@ impl Lanes {
 }
 
 impl Writer {
-    /// Has sled write `lanes`: a commit that the pipeline is to make durable. After a fault nobody knows
-    /// how much of it is in the active generations.
+    /// Has the pipeline write `lanes` down as one commit and sled take it meanwhile; it is to be published next. After a fault
+    /// nobody knows how much of it is in the active generations.
     pub(super) fn place(&mut self, lanes: &Lanes) -> Result<Placed, Fault> {
         let started = Instant::now();
         for lane in Lane::ALL {
@@ -56,20 +58,22 @@ impl Writer {
         self.reserve(PerLane::from_fn(|lane| lanes.blocks[lane].iter().map(PackedBlock::count).sum()))?;
         let Lanes { blocks, state, shed_through, announced } = lanes;
         self.tainted = true;
+        self.order += 1;
         let mut grown = PerLane::from_fn(|lane| Extent::before(before[lane].next()));
         let mut writes = PerLane::from_fn(|lane| stamp(&blocks[lane], &mut grown[lane]));
         writes.business.state.clone_from(state);
-        self.order += 1;
         writes.business.order = self.order;
         writes.business.shed_through = *shed_through;
         writes.business.announced = *announced;
-        let touched =
-            PerLane::from_fn(|lane| (!writes[lane].is_empty()).then(|| Arc::clone(&self.active[lane])));
         let PerLane { business, telemetry } = writes;
-        // Both before either is flushed: sled applies nothing while it flushes, in whatever database.
-        self.active.business.apply(business)?;
-        self.active.telemetry.apply(telemetry)?;
-        self.pipeline.flush(&touched)?;
+        let entries = PerLane { business: Entries::from(business), telemetry: Entries::from(telemetry) };
+        let record = Record { order: self.order, durable: before, generations: self.active_ids(), entries };
+        let record = Arc::new(record);
+        let touched = PerLane::from_fn(|lane| {
+            (!record.entries[lane].is_empty()).then(|| Arc::clone(&self.active[lane]))
+        });
+        self.pipeline.write(&record, touched);
+        Lane::ALL.into_iter().try_for_each(|lane| self.active[lane].apply(&record.entries[lane]))?;
         self.tainted = false;
 
         let change = |StateChange { key, value }: &StateChange| {
@@ -79,13 +83,30 @@ impl Writer {
         for lane in Lane::ALL {
             self.placed[lane].append(&grown[lane]);
         }
-        Ok(Placed { touched, before, grown, undo, started })
+        Ok(Placed { before, grown, undo, started })
     }
 
-    /// Seals the active generation of `lane` and starts another.
+    /// Seals the active generation of `lane`, all of it in sled's file, and starts another.
     pub(super) fn roll(&mut self, lane: Lane) -> Result<(), Fault> {
-        self.pipeline.settle()?;
-        self.begin_generation(lane)
+        self.pipeline.checkpoint()?;
+        if let Err(fault) = self.active[lane].sync() {
+            // It ends with what its log has.
+            self.tainted = true;
+            return Err(fault);
+        }
+        let path = self.shared.directory.generation(lane, self.active_ids()[lane]);
+        self.begin_generation(lane)?;
+        if let Err(error) = log::delete(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "the log of a complete generation could not be deleted; it takes room until the generation goes");
+        }
+        Ok(())
+    }
+
+    fn active_ids(&self) -> PerLane<GenerationId> {
+        let catalog = lock(&self.shared.catalog);
+        PerLane::from_fn(|lane| catalog.lanes[lane].last().expect("every lane has an active generation").id)
     }
 
     /// Starts a generation of `lane` behind what is placed. Nothing may be on its way.
@@ -178,8 +199,11 @@ fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>, order: u64) -> Result<
     let database = Database::create(path)?;
     if !state.is_empty() {
         let state = state.iter().map(|(key, value)| StateChange { key: key.clone(), value: value.clone() });
-        database.apply(Writes { state: state.collect(), order, ..Writes::default() })?;
-        database.sync()?;
+        let writes = Writes { state: state.collect(), order, ..Writes::default() };
+        let mut record = Record { order, ..Record::default() };
+        record.entries.business = Entries::from(writes);
+        database.apply(&record.entries.business)?;
+        database.log(&record.to_bytes())?;
     }
     Ok(database)
 }

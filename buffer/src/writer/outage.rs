@@ -2,8 +2,8 @@
 //!
 //! A commit that could not be written or synced leaves its generations in a state that nobody knows: after
 //! a failed `fdatasync` the system may hold pages for clean that the disk never got. So they are
-//! not written to again. They end, by the manifest, at the last commit that was durable; what came
-//! after is committed once more, in the same order, into new generations. Until that has gone through,
+//! not written to again. They end, by the manifest, at the last commit that was durable, with what only the journal has of
+//! them in their logs; what came after is committed once more, in the same order, into new generations. Until that has gone through,
 //! groups wait, and with them those who append: that is the back pressure that makes polling wait.
 
 use std::collections::VecDeque;
@@ -13,10 +13,13 @@ use penstock_events::Lane;
 
 use super::Writer;
 use super::commit::{Lanes, Undo};
-use super::pipeline::{Flushed, refuse};
+use super::pipeline::{Applied, refuse};
+use crate::archive::{Bounds, Found};
 use crate::error::AppendError;
-use crate::generation::Fault;
+use crate::generation::{Fault, log};
 use crate::intake::Share;
+use crate::journal::Left;
+use crate::manifest::Generation;
 use crate::meters;
 use crate::shared::lock;
 use crate::status::{Cause, Outage};
@@ -52,7 +55,7 @@ impl Writer {
     pub(super) fn commit(&mut self, commit: Commit) {
         let room = self.make_room(commit.lanes.bytes_bound());
         match room.and_then(|()| self.place(&commit.lanes)) {
-            Ok(placed) => self.pipeline.sync(Flushed { commit, placed }),
+            Ok(placed) => self.pipeline.publish(Applied { commit, placed }),
             Err(fault) => self.interrupt(&fault, [commit]),
         }
     }
@@ -77,16 +80,23 @@ impl Writer {
         let pause = before.as_ref().map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
         let mut commits = self.take_back(unsynced.commits);
         commits.extend(unplaced);
-        let tainted = tainted || before.as_ref().is_some_and(|before| before.tainted);
+        let was_tainted = before.as_ref().is_some_and(|before| before.tainted);
+        if tainted
+            && !was_tainted
+            && let Err(fault) = self.read_without_sled()
+        {
+            tracing::warn!(%fault, "what is durable may not be read before the disk is back");
+        }
+        let tainted = tainted || was_tainted;
         commits.extend(before.into_iter().flat_map(|before| before.commits));
         self.interruption = Some(Interruption { commits, tainted, retry: Instant::now() + pause, pause });
         self.say_interrupted(cause);
     }
 
     /// Commits that sled has and the disk may not: what they changed in memory is undone.
-    fn take_back(&mut self, unsynced: Vec<Flushed>) -> VecDeque<Commit> {
+    fn take_back(&mut self, unsynced: Vec<Applied>) -> VecDeque<Commit> {
         let mut commits = VecDeque::new();
-        for Flushed { commit, placed } in unsynced.into_iter().rev() {
+        for Applied { commit, placed } in unsynced.into_iter().rev() {
             self.undo(placed.undo);
             // Whoever announces a loss is told that it failed, and announces it again.
             if !commit.shares.is_empty() {
@@ -126,12 +136,14 @@ impl Writer {
         self.save_cursors()?;
         self.delete_delivered()?;
         if interruption.tainted {
-            Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane))?;
+            let left = self.left_in_journal()?;
+            Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane, &left))?;
+            self.pipeline.renew()?;
             interruption.tainted = false;
         }
         while let Some(commit) = interruption.commits.pop_front() {
             match self.place(&commit.lanes) {
-                Ok(placed) => self.pipeline.sync(Flushed { commit, placed }),
+                Ok(placed) => self.pipeline.publish(Applied { commit, placed }),
                 Err(fault) => {
                     interruption.commits.push_front(commit);
                     return Err(fault);
@@ -142,9 +154,35 @@ impl Writer {
     }
 
     /// Ends the active generation of `lane` at its last durable event and goes on in a new one.
-    fn restart(&mut self, lane: Lane) -> Result<(), Fault> {
-        self.placed[lane] = lock(&self.shared.catalog).active_extents()[lane].clone();
+    fn restart(&mut self, lane: Lane, left: &Left) -> Result<(), Fault> {
+        let active = self.active_generation(lane);
+        let logged = left.log_of(lane, active.id);
+        if !active.is_empty() && !logged.is_empty() {
+            log::append(&self.shared.directory.generation(lane, active.id), &logged)?;
+        }
+        self.placed[lane] = active.extent;
         self.begin_generation(lane)
+    }
+
+    /// Has the active generations read from what is durable of them: sled does not find again what it could not write.
+    fn read_without_sled(&self) -> Result<(), Fault> {
+        let left = self.left_in_journal()?;
+        for lane in Lane::ALL {
+            let active = self.active_generation(lane);
+            let path = self.shared.directory.generation(lane, active.id);
+            let journaled = left.log_of(lane, active.id);
+            let found = Found::with_journal(&path, Bounds::of(&active), journaled)?;
+            self.shared.shelf.replace(lane, active.id, found.archive);
+        }
+        Ok(())
+    }
+
+    fn left_in_journal(&self) -> Result<Left, Fault> {
+        Ok(Left::read(&self.shared.directory.journal())?)
+    }
+
+    fn active_generation(&self, lane: Lane) -> Generation {
+        lock(&self.shared.catalog).lanes[lane].last().expect("every lane has an active generation").clone()
     }
 
     /// Refuses what is kept: the buffer closes while the disk refuses.

@@ -1,8 +1,10 @@
-//! The second half of a commit, beside the first half of the next: `fdatasync`, and only then the
-//! catalog, the heads and the answers.
+//! The durable half of a commit, beside the other half, which applies it to sled: the journal, and once sled
+//! has it too, the catalog, the heads and the answers.
 //!
 //! Its threads stay, so that none is started per commit. What the writer changes other than by a
 //! commit (rolling, deleting) it changes after [`Pipeline::settle`], when nothing is on its way.
+//!
+//! One record is written after the other is durable, so each tells of all before it that they were.
 
 use std::io;
 use std::sync::Arc;
@@ -17,19 +19,16 @@ use super::Work;
 use super::commit::{Undo, answer};
 use super::outage::Commit;
 use crate::error::AppendError;
-use crate::generation::{Database, Fault};
+use crate::generation::Fault;
 use crate::intake::Share;
+use crate::journal::{Journal, Record, Touched};
 use crate::manifest::Extent;
 use crate::meters;
 use crate::per_lane::{Heads, PerLane};
 use crate::shared::{Shared, lock};
 
-/// The databases that a commit is in.
-pub(super) type Touched = PerLane<Option<Arc<Database>>>;
-
-/// What sled has written of a commit.
+/// A commit that sled has.
 pub(super) struct Placed {
-    pub(super) touched: Touched,
     /// The heads before it: where its events begin.
     pub(super) before: Heads,
     /// What it adds to the active generations.
@@ -40,7 +39,7 @@ pub(super) struct Placed {
 }
 
 /// A commit that no power cut is promised to spare yet. It is kept whole until it is durable.
-pub(super) struct Flushed {
+pub(super) struct Applied {
     pub(super) commit: Commit,
     pub(super) placed: Placed,
 }
@@ -51,56 +50,64 @@ pub(super) struct Unsynced {
     /// What the disk said, if it failed.
     pub(super) fault: Option<Fault>,
     /// The commit that failed and those after it, in order.
-    pub(super) commits: Vec<Flushed>,
+    pub(super) commits: Vec<Applied>,
 }
 
 enum Step {
-    Sync(Box<Flushed>),
+    /// Write a commit into the journal, which goes into these generations.
+    Write(Arc<Record>, Touched),
+    /// That commit is in sled: publish it if it is durable.
+    Publish(Box<Applied>),
     /// Say whether everything before this is durable.
     Settle(SyncSender<bool>),
-    /// Give back what is not, and begin anew.
+    /// Bring the logs up to date, and say whether everything before this is durable in them.
+    Checkpoint(SyncSender<bool>),
+    /// Give back what is not durable, and begin anew.
     TakeBack(SyncSender<Unsynced>),
+    /// Begin the journal anew: what stands in it is for generations that take no more.
+    Renew(SyncSender<Result<(), Fault>>),
 }
 
 /// The writer's end of it.
 pub(crate) struct Pipeline {
-    flush: Pair,
     /// `None` only while it is being dropped.
     steps: Option<SyncSender<Step>>,
-    syncing: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
-    /// Starts the threads, or fails with the system's refusal.
-    pub(crate) fn start(shared: &Arc<Shared>, writer: Sender<Work>) -> io::Result<Self> {
-        let flush = Pair::start("buffer-flush", Database::flush)?;
-        let sync = Pair::start("buffer-sync-2", Database::sync_data)?;
-        // One commit is synced and one waits: then the writer waits too.
-        let (steps, to_do) = sync_channel(1);
+    /// Starts the thread, or fails with the system's refusal.
+    pub(crate) fn start(shared: &Arc<Shared>, journal: Journal, writer: Sender<Work>) -> io::Result<Self> {
+        // One commit is under way and one waits: then the writer waits too.
+        let (steps, to_do) = sync_channel(2);
         let shared = Arc::clone(shared);
-        let syncing = thread::Builder::new()
-            .name("buffer-sync".to_owned())
-            .spawn(move || shared.guard(|| sync_each(&shared, &sync, &to_do, &writer)))?;
-        Ok(Self { flush, steps: Some(steps), syncing: Some(syncing) })
+        let syncing = Syncing { journal, unsynced: Unsynced::default(), writer };
+        let thread = thread::Builder::new()
+            .name("buffer-journal".to_owned())
+            .spawn(move || shared.guard(|| syncing.run(&shared, &to_do)))?;
+        Ok(Self { steps: Some(steps), thread: Some(thread) })
     }
 
-    /// Has sled hand both lanes' databases to the system.
-    pub(super) fn flush(&self, touched: &Touched) -> Result<(), Fault> {
-        self.flush.run(touched)
+    /// Has a commit written into the journal, which is to be [published](Self::publish) next.
+    pub(super) fn write(&self, record: &Arc<Record>, touched: Touched) {
+        self.hand_on(Step::Write(Arc::clone(record), touched));
     }
 
-    /// Hands a commit on. It is answered here once it is durable, or kept to be [taken back](Self::take_back).
-    pub(super) fn sync(&self, flushed: Flushed) {
+    /// Hands on the commit that was written last, now that sled has it. It is answered here once it is durable, or kept to be
+    /// [taken back](Self::take_back).
+    pub(super) fn publish(&self, applied: Applied) {
+        self.hand_on(Step::Publish(Box::new(applied)));
+    }
+
+    fn hand_on(&self, step: Step) {
         // A thread that is gone has failed the buffer; dropped with the channel, the callers learn of it from their tickets.
-        drop(self.steps.as_ref().map(|steps| steps.send(Step::Sync(Box::new(flushed)))));
+        drop(self.steps.as_ref().map(|steps| steps.send(step)));
     }
 
     /// Waits for all that was handed on, and returns what of it is not durable. What is handed on
     /// after this has nothing to do with it. `None` when the thread is gone.
     pub(super) fn take_back(&self) -> Option<Unsynced> {
-        let (give, given) = sync_channel(1);
-        self.steps.as_ref()?.send(Step::TakeBack(give)).ok()?;
-        given.recv().ok()
+        self.ask(Step::TakeBack)
     }
 
     /// Waits until all that was handed on is durable, visible and answered.
@@ -108,12 +115,27 @@ impl Pipeline {
     /// # Errors
     /// When a part of it could not be made durable: it is to be taken back.
     pub(super) fn settle(&self) -> Result<(), Fault> {
-        let (say, settled) = sync_channel(1);
-        self.steps.as_ref().ok_or(Fault::Stopped)?.send(Step::Settle(say)).map_err(|_| Fault::Stopped)?;
-        match settled.recv() {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Fault::Stopped),
-        }
+        self.ask(Step::Settle).filter(|&is_durable| is_durable).map(drop).ok_or(Fault::Stopped)
+    }
+
+    /// The same, and all of it is durable in the logs: no start needs the journal for it.
+    ///
+    /// # Errors
+    /// See [`settle`](Self::settle).
+    pub(super) fn checkpoint(&self) -> Result<(), Fault> {
+        self.ask(Step::Checkpoint).filter(|&is_durable| is_durable).map(drop).ok_or(Fault::Stopped)
+    }
+
+    /// Begins the journal anew, when all that stands in it is for generations that take no more.
+    pub(super) fn renew(&self) -> Result<(), Fault> {
+        self.ask(Step::Renew).unwrap_or(Err(Fault::Stopped))
+    }
+
+    /// `None` when the thread is gone.
+    fn ask<T>(&self, step: fn(SyncSender<T>) -> Step) -> Option<T> {
+        let (give, given) = sync_channel(1);
+        self.steps.as_ref()?.send(step(give)).ok()?;
+        given.recv().ok()
     }
 }
 
@@ -121,87 +143,58 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         // Its end: nobody can ask any more. The databases that it holds are closed when it is gone.
         self.steps = None;
-        join(&mut self.syncing);
-    }
-}
-
-/// Work on both lanes' databases side by side: a disk takes two syncs in little more time than one.
-struct Pair {
-    work: fn(&Database) -> Result<(), Fault>,
-    /// `None` only while it is being dropped.
-    ask: Option<SyncSender<Arc<Database>>>,
-    done: Receiver<Result<(), Fault>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Pair {
-    fn start(name: &str, work: fn(&Database) -> Result<(), Fault>) -> io::Result<Self> {
-        let (ask, asked) = sync_channel::<Arc<Database>>(1);
-        let (say, done) = sync_channel(1);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Ok(database) = asked.recv() {
-                if say.send(work(&database)).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { work, ask: Some(ask), done, thread: Some(thread) })
-    }
-
-    fn run(&self, touched: &Touched) -> Result<(), Fault> {
-        match (&touched.business, &touched.telemetry) {
-            (None, None) => Ok(()),
-            (Some(one), None) | (None, Some(one)) => (self.work)(one),
-            (Some(here), Some(beside)) => {
-                let ask = self.ask.as_ref().ok_or(Fault::Stopped)?;
-                ask.send(Arc::clone(beside)).map_err(|_| Fault::Stopped)?;
-                let here = (self.work)(here);
-                let beside = self.done.recv().map_err(|_| Fault::Stopped)?;
-                here.and(beside)
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("a thread of the buffer panicked");
         }
     }
 }
 
-impl Drop for Pair {
-    fn drop(&mut self) {
-        self.ask = None;
-        join(&mut self.thread);
-    }
+/// What the thread has.
+struct Syncing {
+    journal: Journal,
+    /// After a failed sync nobody knows what the disk has: what comes after it is not even tried.
+    unsynced: Unsynced,
+    writer: Sender<Work>,
 }
 
-fn join(thread: &mut Option<JoinHandle<()>>) {
-    if thread.take().is_some_and(|thread| thread.join().is_err()) {
-        tracing::error!("a thread of the buffer panicked");
-    }
-}
-
-fn sync_each(shared: &Shared, disk: &Pair, steps: &Receiver<Step>, writer: &Sender<Work>) {
-    // After a failed sync nobody knows what the disk has: what comes after it is not even tried.
-    let mut unsynced = Unsynced::default();
-    while let Ok(step) = steps.recv() {
-        match step {
-            Step::Settle(say) => drop(say.send(unsynced.fault.is_none())),
-            Step::TakeBack(give) => drop(give.send(std::mem::take(&mut unsynced))),
-            Step::Sync(flushed) => {
-                if unsynced.fault.is_none()
-                    && let Err(fault) = disk.run(&flushed.placed.touched)
-                {
-                    unsynced.fault = Some(fault);
-                    // A writer that is gone asks for nothing back.
-                    drop(writer.send(Work::SyncFailed));
+impl Syncing {
+    fn run(mut self, shared: &Shared, steps: &Receiver<Step>) {
+        while let Ok(step) = steps.recv() {
+            match step {
+                Step::Write(record, touched) => {
+                    self.attempt(|journal| journal.write(&record, &touched));
                 }
-                match &unsynced.fault {
-                    None => publish(shared, *flushed),
-                    Some(_) => unsynced.commits.push(*flushed),
+                Step::Publish(applied) => {
+                    let heads = PerLane::from_fn(|lane| applied.placed.grown[lane].last);
+                    if self.attempt(|journal| journal.finish(heads)) {
+                        publish(shared, *applied);
+                    } else {
+                        self.unsynced.commits.push(*applied);
+                    }
                 }
+                Step::Settle(say) => drop(say.send(self.unsynced.fault.is_none())),
+                Step::Checkpoint(say) => drop(say.send(self.attempt(Journal::checkpoint))),
+                Step::TakeBack(give) => drop(give.send(std::mem::take(&mut self.unsynced))),
+                Step::Renew(give) => drop(give.send(self.journal.renew())),
             }
         }
+    }
+
+    /// Whether all before it and `work` went well. Nothing is tried once something did not.
+    fn attempt(&mut self, work: impl FnOnce(&mut Journal) -> Result<(), Fault>) -> bool {
+        if self.unsynced.fault.is_none()
+            && let Err(fault) = work(&mut self.journal)
+        {
+            self.unsynced.fault = Some(fault);
+            // A writer that is gone asks for nothing back.
+            drop(self.writer.send(Work::SyncFailed));
+        }
+        self.unsynced.fault.is_none()
     }
 }
 
 /// Lets readers and forwarders see what is durable, and tells the callers.
-fn publish(shared: &Shared, Flushed { commit, placed }: Flushed) {
+fn publish(shared: &Shared, Applied { commit, placed }: Applied) {
     let Placed { before, grown, started, .. } = placed;
     let stored = {
         let mut catalog = lock(&shared.catalog);

@@ -16,7 +16,7 @@ use penstock_events::{AssetPath, Event, Fact, GapReason, Lane, Quality, Sequence
 use super::Writer;
 use super::commit::{Lanes, tally_of};
 use super::outage::Commit;
-use super::pipeline::Flushed;
+use super::pipeline::Applied;
 use super::policy::{Step, View};
 use crate::block::Tally;
 use crate::generation::Fault;
@@ -216,7 +216,7 @@ impl Writer {
         let mut lanes = with;
         self.packer.pack(&gaps.iter().collect::<Vec<_>>(), &mut lanes.blocks.business)?;
         let placed = self.place(&lanes)?;
-        self.pipeline.sync(Flushed { commit: Commit { lanes, shares: Vec::new() }, placed });
+        self.pipeline.publish(Applied { commit: Commit { lanes, shares: Vec::new() }, placed });
         self.pipeline.settle()
     }
 

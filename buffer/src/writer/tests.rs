@@ -19,7 +19,7 @@ use crate::{AppendError, Appended, Buffer, Cause, Condition, Options, Ticket};
 const DEADLINE: Duration = Duration::from_secs(30);
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-const OPERATIONS: [&str; 5] = ["flush", "sync", "create", "put", "sync directory"];
+const OPERATIONS: [&str; 7] = ["write", "log", "flush", "sync", "create", "put", "sync directory"];
 
 fn open(directory: &TempDir) -> Buffer {
     let destination = "erp".parse().expect("a name");
@@ -94,7 +94,7 @@ fn a_full_disk_is_waited_for_and_said_and_costs_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let buffer = open(&directory);
     wait(queue(&buffer, 1)).expect("a disk that works");
-    plan(directory.path(), "flush", 0, usize::MAX, ENOSPC);
+    plan(directory.path(), "write", 0, usize::MAX, ENOSPC);
     let mut waiting: Vec<Ticket> = (2..=5).map(|n| queue(&buffer, n)).collect();
     until("it says so", || match buffer.status().condition {
         Condition::Suspended(outage) => outage.cause == Cause::DiskFull,
@@ -141,7 +141,7 @@ fn state_of_a_commit_that_failed_is_not_in_the_generation_that_replaces_its_own(
     wait(queue(&buffer, 1)).expect("a disk that works");
     // The commit fails, the generations are replaced, and the second attempt fails as well, for ever.
     plan(directory.path(), "sync", 0, 1, EIO);
-    plan(directory.path(), "flush", 3, usize::MAX, EIO);
+    plan(directory.path(), "write", 1, usize::MAX, EIO);
     let waiting = queue(&buffer, 3);
     until("another generation", || buffer.generations(Lane::Business).len() > 1);
     drop(waiting);
@@ -159,7 +159,7 @@ fn state_of_a_commit_that_failed_is_not_in_the_generation_that_replaces_its_own(
 fn closing_on_a_disk_that_refuses_refuses_what_waits() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let buffer = open(&directory);
-    plan(directory.path(), "flush", 0, usize::MAX, ENOSPC);
+    plan(directory.path(), "write", 0, usize::MAX, ENOSPC);
     let waiting = queue(&buffer, 1);
     until("it is suspended", || matches!(buffer.status().condition, Condition::Suspended(_)));
     let closed = buffer.close().expect_err("the disk is full");

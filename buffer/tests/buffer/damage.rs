@@ -2,6 +2,7 @@
 
 mod whole;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,15 @@ fn flip(dice: &mut Dice, path: &Path) -> String {
 
 #[test]
 fn a_flipped_bit_anywhere_costs_at_most_the_generation_that_it_hit_and_is_announced() {
-    let whole = Whole::make();
+    flip_bits(&Whole::make());
+}
+
+#[test]
+fn a_flipped_bit_in_what_a_crash_left_costs_at_most_the_generation_that_it_hit_and_is_announced() {
+    flip_bits(&Whole::left_by_a_crash());
+}
+
+fn flip_bits(whole: &Whole) {
     let files = files(&whole.disk.path());
     let mut dice = Dice::new(1);
     let mut costly = 0;
@@ -63,9 +72,54 @@ fn a_flipped_bit_anywhere_costs_at_most_the_generation_that_it_hit_and_is_announ
 
 #[test]
 fn a_store_that_is_whole_loses_nothing() {
-    let whole = Whole::make();
-    assert_eq!(whole.lost_in(&whole.disk.copy()), []);
-    assert!(!whole.disk.path().join("quarantine").exists());
+    for whole in [Whole::make(), Whole::left_by_a_crash()] {
+        let copy = whole.disk.copy();
+        assert_eq!(whole.lost_in(&copy), []);
+        assert!(!copy.path().join("quarantine").exists());
+    }
+}
+
+/// What a power cut leaves of commits of three samples each when the disk has nothing but the journal, of which a bit flips in
+/// one record.
+fn cut_and_flipped(commits: u64, record: usize) -> Disk {
+    const PAGE_BYTES: usize = 4096;
+    let disk = Disk::new();
+    let buffer = disk.open();
+    let empty = disk.copy();
+    for n in 0..commits {
+        append(&buffer, (3 * n + 1..=3 * n + 3).map(sample).collect());
+    }
+    let cut = disk.copy();
+    cut.replace("telemetry/00000001", &empty);
+    let path = cut.path().join("journal");
+    let mut journal = fs::read(&path).expect("a file");
+    assert!(journal[record * PAGE_BYTES..].starts_with(b"PSJ"), "each commit has a page");
+    journal[record * PAGE_BYTES + 100] ^= 1;
+    fs::write(path, journal).expect("a writable file");
+    cut
+}
+
+#[test]
+fn a_damaged_record_of_the_journal_costs_its_commit_and_is_announced() {
+    let disk = cut_and_flipped(5, 2);
+    for _ in 0..2 {
+        let buffer = disk.open();
+        let found = read_all(&buffer, Lane::Telemetry, Sequence(1));
+        let left = (1..=6).chain(10..=15);
+        assert_eq!(found, left.map(|n| (Sequence(n), sample(n))).collect::<Vec<_>>());
+        let business = read_all(&buffer, Lane::Business, Sequence(1)).into_iter().collect();
+        let lost = announced(&buffer, &business);
+        assert_eq!(lost, BTreeSet::from([7, 8, 9].map(|place| (Lane::Telemetry, Sequence(place)))));
+        buffer.close().expect("a disk that works");
+    }
+}
+
+#[test]
+fn damage_to_the_last_record_of_the_journal_and_only_to_that_looks_like_a_torn_end() {
+    let buffer = cut_and_flipped(5, 4).open();
+    let found = read_all(&buffer, Lane::Telemetry, Sequence(1));
+    assert_eq!(found, (1..=12).map(|n| (Sequence(n), sample(n))).collect::<Vec<_>>());
+    assert_eq!(read_all(&buffer, Lane::Business, Sequence(1)), [], "nothing is announced");
 }
 
 /// Which places are lost when `damage` has been done to the directory.
@@ -148,7 +202,12 @@ fn damaged_cursors_deliver_everything_that_is_retained_again() {
 fn a_complete_generation_that_is_missing_is_lost_whole_and_alone() {
     let whole = Whole::make();
     for (lane, number) in [(Lane::Telemetry, 3), (Lane::Business, 1)] {
-        without(&whole, lane, number);
+        let expected = whole.places_of(lane, number);
+        let directory = format!("{lane}/{number:08}");
+        let file = format!("{directory}/db");
+        assert_eq!(lost_after(&whole, remove(&directory)), expected, "{directory} was removed");
+        assert_eq!(lost_after(&whole, remove(&file)), expected, "{file} was removed");
+        assert_eq!(lost_after(&whole, truncate(&file, 0)), expected, "{file} was emptied");
     }
 }
 
@@ -157,18 +216,21 @@ fn a_generation_that_grew_and_is_missing_is_lost_whole_and_no_place_is_used_twic
     let whole = Whole::make();
     for lane in Lane::ALL {
         let grew = whole.generations.iter().rfind(|one| one.lane == lane).expect("it holds something");
-        without(&whole, lane, grew.number);
+        let expected = whole.places_of(lane, grew.number);
+        let directory = format!("{lane}/{:08}", grew.number);
+        assert_eq!(lost_after(&whole, remove(&directory)), expected, "{directory} was removed");
+        let files = [format!("{directory}/db"), format!("{directory}/log")];
+        let both = |store: &Path| files.iter().for_each(|file| truncate(file, 0)(store));
+        assert_eq!(lost_after(&whole, both), expected, "both files were emptied");
+        for file in &files {
+            assert_eq!(
+                lost_after(&whole, remove(file)),
+                [],
+                "{file} was removed, and the other has all of it"
+            );
+            assert_eq!(lost_after(&whole, truncate(file, 0)), [], "{file} was emptied");
+        }
     }
-}
-
-/// Removes a generation in each way that there is.
-fn without(whole: &Whole, lane: Lane, number: u32) {
-    let expected = whole.places_of(lane, number);
-    let directory = format!("{lane}/{number:08}");
-    let file = format!("{directory}/db");
-    assert_eq!(lost_after(whole, remove(&directory)), expected, "{directory} was removed");
-    assert_eq!(lost_after(whole, remove(&file)), expected, "{file} was removed");
-    assert_eq!(lost_after(whole, truncate(&file, 0)), expected, "{file} was emptied");
 }
 
 #[test]

@@ -25,6 +25,66 @@ fn an_append_that_returned_is_in_a_copy_of_the_disk() {
 }
 
 #[test]
+fn an_append_that_is_too_long_for_the_journal_is_in_a_copy_of_the_disk_when_it_returned() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![large_sample(1)]);
+    // Two megabytes that do not compress, and half the journal is one.
+    let last = 1 + 2 * 1024 * 1024 / 8_000;
+    append(&buffer, (2..=last).map(large_sample).collect());
+    append(&buffer, vec![large_sample(last + 1)]);
+    let recovered = disk.copy().open();
+    let expected: Vec<_> = (1..=last + 1).map(|n| (Sequence(n), large_sample(n))).collect();
+    assert!(read_all(&recovered, Lane::Telemetry, Sequence(1)) == expected);
+}
+
+#[test]
+fn what_went_round_in_the_journal_is_in_a_copy_of_the_disk() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    // Several times all of the journal, so that a start needs what was written over.
+    let commits = 5 * 2 * 1024 * 1024 / 8_000 / 20;
+    for n in 0..commits {
+        append(&buffer, (20 * n + 1..=20 * n + 20).map(large_sample).collect());
+    }
+    let recovered = disk.copy().open();
+    let found = read_all(&recovered, Lane::Telemetry, Sequence(1));
+    assert!(found == (1..=20 * commits).map(|n| (Sequence(n), large_sample(n))).collect::<Vec<_>>());
+}
+
+#[test]
+fn sled_makes_no_file_that_it_never_syncs_of_the_longest_that_is_stored() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    for n in 0..4 {
+        append(&buffer, (400 * n + 1..=400 * n + 400).map(large_sample).collect());
+        let pieces =
+            (0..40).map(|k| StateChange { key: format!("{k}"), value: vec![7; MAX_EVENT_BYTES - 2] });
+        wait(buffer.append(vec![piece(n + 1)], pieces.collect())).expect("a disk that works");
+    }
+    buffer.close().expect("a disk that works");
+    for lane in Lane::ALL {
+        let blobs = disk.path().join(format!("{lane}/00000001/blobs"));
+        let found: Vec<_> = std::fs::read_dir(blobs).expect("sled's directory for them").collect();
+        assert!(found.is_empty(), "{lane}: {found:?}");
+    }
+}
+
+#[test]
+fn a_closed_store_has_no_journal_and_one_that_an_older_version_left_gets_one() {
+    let disk = Disk::new();
+    let buffer = disk.open();
+    append(&buffer, vec![piece(1)]);
+    assert!(disk.path().join("journal").exists());
+    buffer.close().expect("a disk that works");
+    assert!(!disk.path().join("journal").exists());
+    let buffer = disk.open();
+    assert_eq!(read_all(&buffer, Lane::Business, Sequence(1)), [(Sequence(1), piece(1))]);
+    append(&buffer, vec![piece(2)]);
+    assert_eq!(read_all(&disk.copy().open(), Lane::Business, Sequence(1)).len(), 2);
+}
+
+#[test]
 fn state_is_committed_with_the_events_that_it_explains() {
     let disk = Disk::new();
     let buffer = disk.open();

@@ -9,7 +9,7 @@ use penstock_buffer::{Buffer, DeadLetter, DeadLetterFilter, DeadLetterId, OpenEr
 use penstock_events::{Event, Fact, GapReason, Lane, Sequence};
 
 use super::Promise;
-use super::workload::{DESTINATIONS, STATE, stood, store, telemetry};
+use super::workload::{DESTINATIONS, STATE, Size, stood, telemetry};
 use crate::fixture::{DEADLINE, append, destination, piece, sample};
 
 /// All promises up to a cut.
@@ -78,8 +78,8 @@ struct Found {
 }
 
 /// Opens the store below `root` and compares it with what was promised: the first promise that is broken.
-pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
-    let buffer = open(root).map_err(|error| format!("it does not open: {error}"))?;
+pub(super) fn inspect(root: &Path, size: Size, promised: &Promised) -> Result<(), String> {
+    let buffer = open(root, size).map_err(|error| format!("it does not open: {error}"))?;
     let found = Found::in_store(&buffer)?;
     for lane in Lane::ALL {
         check_order(lane, &found, promised)?;
@@ -92,7 +92,7 @@ pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
     check_letters(&found, promised)?;
     buffer.close().map_err(|error| format!("it does not close: {error}"))?;
 
-    let again = open(root).map_err(|error| format!("it does not open twice: {error}"))?;
+    let again = open(root, size).map_err(|error| format!("it does not open twice: {error}"))?;
     let found_again = Found::in_store(&again)?;
     check_same(&found_again, &found, promised)?;
     let places = append(&again, vec![piece(1), sample(1)]);
@@ -108,10 +108,10 @@ pub(super) fn inspect(root: &Path, promised: &Promised) -> Result<(), String> {
 }
 
 /// Opens the store. Its lock is waited for: another thread may just be starting a program, which has it until it runs.
-fn open(root: &Path) -> Result<Buffer, OpenError> {
+fn open(root: &Path, size: Size) -> Result<Buffer, OpenError> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match Buffer::open(store(root)) {
+        match Buffer::open(size.store(root)) {
             Err(OpenError::Locked { .. }) if Instant::now() < deadline => thread::yield_now(),
             opened => return opened,
         }

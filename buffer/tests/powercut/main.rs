@@ -32,6 +32,7 @@ use disk::{Believing, Disk};
 use fixture::Dice;
 use inspection::{Promised, inspect};
 use recording::{Entry, Recorder};
+use workload::Size;
 
 const CUTS_A_RUN: usize = 20;
 const CUTS: usize = 200;
@@ -84,7 +85,7 @@ fn cut_one_run(recorder: &Recorder, seed: u64, believing: Believing) -> Vec<Stri
         done = place;
         let left = tempfile::tempdir().expect("a temporary directory");
         disk.cut(&mut dice, left.path());
-        if let Err(reason) = inspect(left.path(), &promised) {
+        if let Err(reason) = inspect(left.path(), Size::of(seed), &promised) {
             if let Some(kept) = std::env::var_os("POWERCUT_KEEP") {
                 let kept = Path::new(&kept).join(format!("{seed}-{place}"));
                 fs::rename(left.keep(), kept).expect("a directory on the same disk");

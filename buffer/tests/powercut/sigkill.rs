@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::inspection::{Promised, inspect};
+use super::workload::Size;
 use super::{Dice, workload};
 
 const KILLS: usize = 200;
@@ -35,7 +36,8 @@ fn kill_some(seeds: impl Iterator<Item = u64>, whole: usize) {
         let mut dice = Dice::new(seed);
         let place = tempfile::tempdir().expect("a temporary directory");
         let was_killed = run_until(place.path(), seed, dice.below(whole), &mut dice);
-        if let Err(reason) = inspect(place.path(), &promised_in(&place.path().join("marks"))) {
+        if let Err(reason) = inspect(place.path(), Size::of(seed), &promised_in(&place.path().join("marks")))
+        {
             panic!("seed {seed}: {reason}");
         }
         killed += usize::from(was_killed);

@@ -1,5 +1,5 @@
-//! What the recorded process does: it appends, reads, acknowledges, buries, replays, damages, closes and opens a buffer so
-//! small that it rolls, trims and sheds all the time, and marks what it was promised.
+//! What the recorded process does: it appends, reads, acknowledges, buries, replays, damages, closes and opens a buffer, mostly one
+//! so small that it rolls, trims and sheds all the time, and marks what it was promised.
 //!
 //! Events carry their ordinal in their lane: 1, 2, 3 … in the order of appends, whatever place they get.
 
@@ -50,12 +50,36 @@ fn the_workload_runs_to_its_end() {
     let marks = path(MARKS, "marks");
     let marks =
         OpenOptions::new().write(true).create(true).truncate(true).open(marks).expect("a file for marks");
-    Workload::begin(&root, marks, Dice::new(seed)).run();
+    Workload::begin(&root, marks, seed).run();
 }
 
-/// How the store is opened: the smallest that there is.
-pub(super) fn store(root: &Path) -> Options {
-    tiny(options(&root.join("buffer"), &DESTINATIONS))
+/// How large the store of a run is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Size {
+    /// The smallest that there is: it rolls, trims and sheds all the time.
+    Tiny,
+    /// As it comes: sled writes many segments before it is asked to sync any.
+    Usual,
+}
+
+impl Size {
+    pub(super) fn of(seed: u64) -> Self {
+        if seed.is_multiple_of(5) { Self::Usual } else { Self::Tiny }
+    }
+
+    /// How the store is opened.
+    pub(super) fn store(self, root: &Path) -> Options {
+        let options = options(&root.join("buffer"), &DESTINATIONS);
+        if self == Self::Tiny { tiny(options) } else { options }
+    }
+
+    /// How many samples an append has at most.
+    const fn samples(self) -> usize {
+        match self {
+            Self::Tiny => 40,
+            Self::Usual => 400,
+        }
+    }
 }
 
 /// The telemetry event with this ordinal; every seventh is large and does not compress.
@@ -77,6 +101,7 @@ pub(super) fn stood(value: &[u8]) -> u64 {
 }
 
 struct Workload {
+    size: Size,
     options: Options,
     buffer: Buffer,
     marks: File,
@@ -86,10 +111,11 @@ struct Workload {
 }
 
 impl Workload {
-    fn begin(root: &Path, marks: File, dice: Dice) -> Self {
-        let options = store(root);
+    fn begin(root: &Path, marks: File, seed: u64) -> Self {
+        let (size, dice) = (Size::of(seed), Dice::new(seed));
+        let options = size.store(root);
         let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
-        Self { options, buffer, marks, dice, made: PerLane::default() }
+        Self { size, options, buffer, marks, dice, made: PerLane::default() }
     }
 
     fn run(mut self) {
@@ -125,7 +151,7 @@ impl Workload {
     fn enqueue(&mut self) -> (Ticket, PerLane<u64>) {
         let before = self.made;
         let pieces = if self.dice.chance(70) { self.dice.below(12) as u64 } else { 0 };
-        let samples = self.dice.below(40) as u64 + u64::from(pieces == 0);
+        let samples = self.dice.below(self.size.samples()) as u64 + u64::from(pieces == 0);
         self.made.business += pieces;
         self.made.telemetry += samples;
         let mut events: Vec<Event> = (before.business + 1..=self.made.business).map(piece).collect();
@@ -265,11 +291,11 @@ impl Workload {
     }
 
     fn reopen(self) -> Self {
-        let Self { options, marks, dice, made, buffer } = self;
+        let Self { size, options, marks, dice, made, buffer } = self;
         buffer.close().expect("a disk that works");
         mark(&marks, &Promise::Closed);
         let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
-        Self { options, buffer, marks, dice, made }
+        Self { size, options, buffer, marks, dice, made }
     }
 
     fn close(self) {

@@ -34,21 +34,23 @@ fn store(directory: &TempDir) -> (GenerationId, SequenceRange) {
 
 /// Damages every copy of the blocks that hold these places.
 fn damage(directory: &TempDir, lane: Lane, id: GenerationId, lost: SequenceRange) {
-    let path = directory.path().join(format!("{lane}/{id:08}/db"));
-    let mut bytes = fs::read(&path).expect("a file");
-    let mut at = 0;
-    while at < bytes.len() {
-        match crate::block::find(&bytes[at..]) {
-            Some((header, length)) => {
-                if (lost.first..=lost.last).contains(&header.first) {
-                    bytes[at + length - 1] ^= 1;
+    for name in ["db", "log"] {
+        let path = directory.path().join(format!("{lane}/{id:08}/{name}"));
+        let Ok(mut bytes) = fs::read(&path) else { continue };
+        let mut at = 0;
+        while at < bytes.len() {
+            match crate::block::find(&bytes[at..]) {
+                Some((header, length)) => {
+                    if (lost.first..=lost.last).contains(&header.first) {
+                        bytes[at + length - 1] ^= 1;
+                    }
+                    at += length;
                 }
-                at += length;
+                None => at += 1,
             }
-            None => at += 1,
         }
+        fs::write(path, bytes).expect("a writable file");
     }
-    fs::write(path, bytes).expect("a writable file");
 }
 
 /// The places of telemetry that can be read, and those that gaps name, in the order in which they are told.

@@ -1,4 +1,4 @@
-//! A store with something of everything, closed, of which damaged copies are judged.
+//! A store with something of everything, closed or left by a crash, of which damaged copies are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,21 @@ pub(super) struct Whole {
 
 impl Whole {
     pub(super) fn make() -> Self {
+        let (whole, buffer) = Self::open();
+        buffer.close().expect("a disk that works");
+        whole
+    }
+
+    /// The same as a crash leaves it: one commit more is in it, which is not expected to survive damage.
+    pub(super) fn left_by_a_crash() -> Self {
+        let (mut whole, buffer) = Self::open();
+        append(&buffer, vec![piece(800), sample(8)]);
+        whole.disk = whole.disk.copy();
+        assert!(whole.disk.path().join("journal").exists());
+        whole
+    }
+
+    fn open() -> (Self, Buffer) {
         let disk = Disk::new();
         let buffer = open(&disk);
         for n in 1..STATES {
@@ -70,8 +85,7 @@ impl Whole {
         let generations: Vec<_> = listed.filter(|one| one.places.is_some()).collect();
         assert!(generations.len() > 4, "{generations:?}");
         assert_eq!(buffer.heads().borrow().business, last);
-        buffer.close().expect("a disk that works");
-        Self { disk, events, cursors, letters, generations }
+        (Self { disk, events, cursors, letters, generations }, buffer)
     }
 
     /// Opens a damaged copy, and says which undelivered places are lost. Everything else must be as it was.

@@ -1,0 +1,173 @@
+//! The log of a generation: all that was put into it while it grew, as records of the journal's form, one behind the other. What is
+//! added at once begins with a page, so that no page is written to twice.
+//!
+//! sled does write over what it has written elsewhere, and takes for written what was never synced: in a file that grows, what
+//! was once durable need not stay so. So while a generation grows, its log is what a start relies on. When sled's file is
+//! complete and synced, the log is deleted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::durable_file::{InvalidFile, sync_directory};
+use crate::journal::{PAGE_BYTES, Record};
+
+/// Its file in the generation's directory.
+pub(crate) const NAME: &str = "log";
+/// How much is looked through at once.
+const WINDOW_BYTES: usize = 64 * 1024;
+/// More than any commit takes.
+const MAX_RECORD_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Makes the empty log of a new generation, durable once the directory is synced.
+pub(crate) fn create(directory: &Path) -> io::Result<()> {
+    File::create(directory.join(NAME)).map(drop)
+}
+
+/// Adds to the log of the generation in `directory`, which is made if it is not there, and returns once that is durable.
+pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    #[cfg(test)]
+    crate::fault_injection::check(directory, "log")?;
+    let path = directory.join(NAME);
+    let is_new = !path.exists();
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    // Behind whatever a crash left: that is no record, and stays where it is.
+    file.write_all_at(records, file.metadata()?.len().next_multiple_of(PAGE_BYTES as u64))?;
+    file.sync_data()?;
+    if is_new { sync_directory(directory) } else { Ok(()) }
+}
+
+/// Deletes the log of a generation whose database is complete.
+pub(crate) fn delete(directory: &Path) -> io::Result<()> {
+    fs::remove_file(directory.join(NAME))
+}
+
+/// The log of a generation that grew, to be read.
+pub(crate) struct Log {
+    file: File,
+    length: u64,
+}
+
+impl Log {
+    /// That of the generation in `directory`; `None` when it has none.
+    pub(crate) fn open(directory: &Path) -> io::Result<Option<Self>> {
+        match File::open(directory.join(NAME)) {
+            Ok(file) => Ok(Some(Self { length: file.metadata()?.len(), file })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Each record that stands whole in it, with its place. What a crash cut short may stand between them.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Result<(u64, Record), InvalidFile>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while at < self.length {
+                let place = at;
+                match self.whole_at(place) {
+                    Ok(Some((record, bytes))) => {
+                        at += bytes;
+                        return Some(Ok((place, record)));
+                    }
+                    Ok(None) => at = self.next_from(place + 1),
+                    Err(error) => {
+                        at = self.length;
+                        return Some(Err(error));
+                    }
+                }
+            }
+            None
+        })
+    }
+
+    /// The record at a place.
+    pub(crate) fn record_at(&self, place: u64) -> Result<Record, InvalidFile> {
+        let gone =
+            || InvalidFile::Damaged(format!("the record at {place} of its log cannot be read any more"));
+        self.whole_at(place)?.map(|(record, _)| record).ok_or_else(gone)
+    }
+
+    /// The next place from `place` on where a record may begin.
+    fn next_from(&self, mut place: u64) -> u64 {
+        let mut window = vec![0; WINDOW_BYTES];
+        while place < self.length {
+            match self.file.read_at(&mut window, place) {
+                Ok(filled) if filled >= Record::START_BYTES => {
+                    match Record::may_begin_in(&window[..filled]) {
+                        Some(at) => return place + at as u64,
+                        None => place += (filled + 1 - Record::START_BYTES) as u64,
+                    }
+                }
+                Ok(_) => break,
+                // What cannot be read is no record.
+                Err(_) => place = (place + 1).next_multiple_of(PAGE_BYTES as u64),
+            }
+        }
+        self.length
+    }
+
+    /// The record that stands at a place, if one does that can be read, and how long it is.
+    fn whole_at(&self, place: u64) -> Result<Option<(Record, u64)>, InvalidFile> {
+        let mut start = [0; Record::START_BYTES];
+        let Ok(()) = self.file.read_exact_at(&mut start, place) else { return Ok(None) };
+        let most = MAX_RECORD_BYTES.min(self.length - place);
+        let Some(length) = Record::length(&start).filter(|&length| length <= most) else { return Ok(None) };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        let Ok(()) = self.file.read_exact_at(&mut bytes, place) else { return Ok(None) };
+        Ok(Record::find(&bytes)?.map(|record| (record, length)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn record(order: u64) -> Record {
+        let mut record = Record { order, ..Record::default() };
+        // Longer than what is looked through at once.
+        record.entries.telemetry.push(b"key", &vec![7; 30_000]);
+        record
+    }
+
+    fn orders(directory: &Path) -> Vec<u64> {
+        let log = Log::open(directory).expect("a file that can be read").expect("it is there");
+        log.records().map(|found| found.expect("no newer format").1.order).collect()
+    }
+
+    #[test]
+    fn of_a_damaged_log_every_record_is_read_but_the_one_that_was_hit() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        let together: Vec<u8> = (1..=3).flat_map(|order| record(order).to_bytes()).collect();
+        append(path, &together).expect("a disk that works");
+        append(path, &record(4).to_bytes()).expect("a disk that works");
+        append(path, &[]).expect("nothing to do");
+        assert_eq!(orders(path), [1, 2, 3, 4]);
+        let whole = fs::read(path.join(NAME)).expect("a file");
+        for hit in 1..=4 {
+            let mut bytes = whole.clone();
+            let length = record(1).to_bytes().len();
+            let at = if hit < 4 { (hit - 1) * length } else { whole.len() - length };
+            bytes[at + length / 2] ^= 1;
+            fs::write(path.join(NAME), bytes).expect("a writable file");
+            assert_eq!(orders(path), (1..=4).filter(|&order| order != hit as u64).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_added_after_a_torn_end_is_read() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path();
+        append(path, &[record(1).to_bytes(), record(2).to_bytes()].concat()).expect("a disk that works");
+        let torn = fs::read(path.join(NAME)).expect("a file");
+        fs::write(path.join(NAME), &torn[..torn.len() - 10_000]).expect("a writable file");
+        append(path, &[record(2).to_bytes(), record(3).to_bytes()].concat()).expect("a disk that works");
+        assert_eq!(orders(path), [1, 2, 3]);
+    }
+}

@@ -1,0 +1,289 @@
+//! The journal: where a commit becomes durable, for both lanes in one write and one sync.
+//!
+//! sled gives a commit to the disk in two turns, and `fdatasync` of a file that grows is a third. So a commit is written
+//! here first, into a file whose blocks are there already, and applied to sled at the same time. What stands here goes on to
+//! the [logs](crate::generation::log) of the generations, many commits at once, and a start [redoes](crate::generation::Database::redo)
+//! what sled has not.
+//!
+//! ```text
+//! journal = two halves of equal size; each: records, one behind the other, each from the beginning of a page on
+//! ```
+//!
+//! Records go into one half until it is full, then into the other, over what stood there. Before the first of them, what
+//! is being written over is durable in the logs (a checkpoint): that is begun when the half before is full, and
+//! goes on beside the commits that fill this one. A record never shares a page with another, so writing one puts no other at
+//! risk. Nothing tells which records are old: each says for which generations it is, and doing it again changes nothing.
+//!
+//! What is too long for a half is not written here but into the logs, before it is answered.
+//!
+//! [`record`] is what a record looks like.
+
+mod record;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use penstock_events::{Lane, Sequence};
+
+use crate::archive::read_whole;
+use crate::durable_file::{InvalidFile, sync_directory};
+use crate::generation::{Database, Fault};
+use crate::manifest::GenerationId;
+use crate::per_lane::{Heads, PerLane};
+use record::records;
+pub(crate) use record::{PAGE_BYTES, Record};
+#[cfg(any(test, fuzzing))]
+pub(crate) use record::{rewrite, sealed};
+
+/// What a journal is called until it is whole.
+const BESIDE: &str = "new";
+
+/// The databases that a commit is in.
+pub(crate) type Touched = PerLane<Option<Arc<Database>>>;
+
+/// What a generation's log lacks.
+struct Ahead {
+    database: Arc<Database>,
+    records: Vec<u8>,
+}
+
+/// The journal that takes commits.
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    half_bytes: usize,
+    /// Which half takes records.
+    is_second: bool,
+    /// Where the next record goes in it.
+    position: usize,
+    /// What this half has and the logs have not.
+    ahead: PerLane<Option<Ahead>>,
+    checkpoints: Checkpoints,
+    /// Whether the commit under way is too long for it.
+    is_passed_by: bool,
+    /// Whether a write or a sync of it failed.
+    has_failed: bool,
+}
+
+impl Journal {
+    /// Opens the journal at `path` with halves of `half_bytes`, a multiple of a page, or makes it. What stands in it is to be
+    /// durable elsewhere by now.
+    pub(crate) fn open(path: &Path, half_bytes: usize) -> io::Result<Self> {
+        let file = match OpenOptions::new().write(true).open(path) {
+            Ok(file) if file.metadata()?.len() == 2 * half_bytes as u64 => file,
+            Ok(_) => make(path, half_bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, half_bytes)?,
+            Err(error) => return Err(error),
+        };
+        // Left by a crash, if it is there.
+        drop(fs::remove_file(path.with_extension(BESIDE)));
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            half_bytes,
+            is_second: false,
+            position: 0,
+            ahead: PerLane::default(),
+            checkpoints: Checkpoints::start()?,
+            is_passed_by: false,
+            has_failed: false,
+        })
+    }
+
+    /// Makes a commit durable, which goes into the generations that it touched. One that is too long is durable when it is
+    /// [finished](Self::finish).
+    pub(crate) fn write(&mut self, record: &Record, touched: &Touched) -> Result<(), Fault> {
+        let bytes = record.to_bytes();
+        self.is_passed_by = bytes.len() > self.half_bytes;
+        if !self.is_passed_by {
+            self.put(&bytes)?;
+        }
+        for lane in Lane::ALL {
+            let Some(database) = &touched[lane] else { continue };
+            let ahead = self.ahead[lane]
+                .get_or_insert_with(|| Ahead { database: Arc::clone(database), records: Vec::new() });
+            record.put_into(&mut ahead.records, &[lane]);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the commit that was written last is durable; both lanes end at `heads` with it.
+    pub(crate) fn finish(&mut self, heads: Heads) -> Result<(), Fault> {
+        if std::mem::take(&mut self.is_passed_by) {
+            self.checkpoint()?;
+            // No start is to take what was before it for the end.
+            self.put(&Record { durable: heads, ..Record::default() }.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable in the logs what is in the journal.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), Fault> {
+        self.checkpoints.end()?;
+        self.checkpoints.begin(std::mem::take(&mut self.ahead))?;
+        self.checkpoints.end()
+    }
+
+    /// Begins anew: no start needs what stands in it. One that failed is made again, on other places of the disk.
+    pub(crate) fn renew(&mut self) -> Result<(), Fault> {
+        if self.has_failed {
+            self.file = make(&self.path, self.half_bytes)?;
+            self.has_failed = false;
+        }
+        // What the logs lack of these generations was put there from what stands in the journal.
+        drop(self.checkpoints.end());
+        self.ahead = PerLane::default();
+        self.is_passed_by = false;
+        Ok(())
+    }
+
+    fn put(&mut self, record: &[u8]) -> Result<(), Fault> {
+        if self.position + record.len() > self.half_bytes {
+            self.turn()?;
+        }
+        let half = if self.is_second { self.half_bytes } else { 0 };
+        let written = self.write_at(record, (half + self.position) as u64);
+        self.has_failed |= written.is_err();
+        self.position += record.len().next_multiple_of(PAGE_BYTES);
+        Ok(written?)
+    }
+
+    /// Goes on in the other half, once the logs have what stands in it.
+    fn turn(&mut self) -> Result<(), Fault> {
+        self.checkpoints.end()?;
+        self.checkpoints.begin(std::mem::take(&mut self.ahead))?;
+        self.is_second = !self.is_second;
+        self.position = 0;
+        Ok(())
+    }
+
+    fn write_at(&self, record: &[u8], offset: u64) -> io::Result<()> {
+        #[cfg(test)]
+        crate::fault_injection::check(&self.path, "write")?;
+        self.file.write_all_at(record, offset)?;
+        #[cfg(test)]
+        crate::fault_injection::check(&self.path, "sync")?;
+        self.file.sync_data()
+    }
+}
+
+/// Makes an empty journal, durable, in place of what is at `path`. Its blocks are written, not only reserved: so a sync has
+/// nothing to do but to write data.
+fn make(path: &Path, half_bytes: usize) -> io::Result<File> {
+    let beside = path.with_extension(BESIDE);
+    let file = File::create(&beside)?;
+    let made = file.write_all_at(&vec![0; 2 * half_bytes], 0).and_then(|()| file.sync_all());
+    if let Err(error) = made {
+        // Half a journal is not to fill a disk that is full.
+        drop(fs::remove_file(&beside));
+        return Err(error);
+    }
+    fs::rename(&beside, path)?;
+    sync_directory(path.parent().expect("the files of a store stand in its directory"))?;
+    Ok(file)
+}
+
+/// Writes logs beside the commits, both lanes' at a time.
+struct Checkpoints {
+    /// `None` only while it is being dropped.
+    ask: Option<SyncSender<PerLane<Option<Ahead>>>>,
+    done: Receiver<Result<(), Fault>>,
+    is_under_way: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    fn start() -> io::Result<Self> {
+        let (ask, asked) = sync_channel::<PerLane<Option<Ahead>>>(1);
+        let (say, done) = sync_channel(1);
+        let thread = thread::Builder::new().name("buffer-checkpoint".to_owned()).spawn(move || {
+            while let Ok(ahead) = asked.recv() {
+                let log = |Ahead { database, records }: &Ahead| database.log(records);
+                let logged =
+                    Lane::ALL.into_iter().try_for_each(|lane| ahead[lane].as_ref().map_or(Ok(()), log));
+                // Before it is said: whoever closes the databases is to be the last to have them.
+                drop(ahead);
+                if say.send(logged).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { ask: Some(ask), done, is_under_way: false, thread: Some(thread) })
+    }
+
+    fn begin(&mut self, ahead: PerLane<Option<Ahead>>) -> Result<(), Fault> {
+        let ask = self.ask.as_ref().ok_or(Fault::Stopped)?;
+        ask.send(ahead).map_err(|_| Fault::Stopped)?;
+        self.is_under_way = true;
+        Ok(())
+    }
+
+    /// Waits for the one that is under way, if there is one.
+    fn end(&mut self) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.is_under_way) {
+            return Ok(());
+        }
+        self.done.recv().map_err(|_| Fault::Stopped)?
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.ask = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("a thread of the buffer panicked");
+        }
+    }
+}
+
+/// What a start finds in a journal.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// In the order in which they were written.
+    records: Vec<Record>,
+}
+
+impl Left {
+    /// Reads the journal at `path`. One that is not there has nothing.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidFile> {
+        match File::open(path) {
+            Ok(file) => Ok(Self { records: records(&read_whole(file)?)? }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What it has for a generation, a commit at a time.
+    pub(crate) fn of(&self, lane: Lane, id: GenerationId) -> impl Iterator<Item = &Record> {
+        self.records
+            .iter()
+            .filter(move |record| record.generations[lane] == id && !record.entries[lane].is_empty())
+    }
+
+    /// The order of the last commit in it.
+    pub(crate) fn last_order(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.order)
+    }
+
+    /// What it has for a generation, as that generation's log has it.
+    pub(crate) fn log_of(&self, lane: Lane, id: GenerationId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.of(lane, id).for_each(|record| record.put_into(&mut bytes, &[lane]));
+        bytes
+    }
+
+    /// Whether it has nothing. If it has something, that tells where the lanes end.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// A place up to which a lane was durable.
+    pub(crate) fn durable(&self, lane: Lane) -> Sequence {
+        self.records.iter().map(|record| record.durable[lane]).max().unwrap_or_default()
+    }
+}
