@@ -75,12 +75,12 @@ pub(crate) fn run() -> Outcome<()> {
 pub(crate) fn run_one(store: Store, events: usize) -> Outcome<()> {
     let directory = tempfile::tempdir_in(parent_directory())?;
     let path = directory.path();
-    let written_before = disk::written_bytes();
+    let written_before = disk::written_bytes(path)?;
     let append = match store {
         Store::Buffer => fill_buffer(path, events)?,
         Store::Sqlite => fill_sqlite(path, events)?,
     };
-    let written_bytes = disk::written_bytes() - written_before;
+    let written_bytes = disk::written_bytes(path)? - written_before;
     let kept_bytes = disk::kept_bytes(path)?;
     let Drained { open, drain } = match store {
         Store::Buffer => drain_buffer(path, events)?,
