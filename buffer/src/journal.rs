@@ -129,6 +129,12 @@ impl Journal {
         self.checkpoints.end()
     }
 
+    /// Waits until nobody writes to the logs; whether that went well.
+    pub(crate) fn rest(&mut self) -> bool {
+        self.checkpoints.wait();
+        !matches!(self.checkpoints.outcome, Some(Err(_)))
+    }
+
     /// Begins anew: no start needs what stands in it. One that failed is made again, on other places of the disk.
     pub(crate) fn renew(&mut self) -> Result<(), Fault> {
         if self.has_failed {
@@ -194,6 +200,8 @@ struct Checkpoints {
     ask: Option<SyncSender<PerLane<Option<Ahead>>>>,
     done: Receiver<Result<(), Fault>>,
     is_under_way: bool,
+    /// What came of it, when that is known already.
+    outcome: Option<Result<(), Fault>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -213,7 +221,7 @@ impl Checkpoints {
                 }
             }
         })?;
-        Ok(Self { ask: Some(ask), done, is_under_way: false, thread: Some(thread) })
+        Ok(Self { ask: Some(ask), done, is_under_way: false, outcome: None, thread: Some(thread) })
     }
 
     fn begin(&mut self, ahead: PerLane<Option<Ahead>>) -> Result<(), Fault> {
@@ -225,10 +233,14 @@ impl Checkpoints {
 
     /// Waits for the one that is under way, if there is one.
     fn end(&mut self) -> Result<(), Fault> {
-        if !std::mem::take(&mut self.is_under_way) {
-            return Ok(());
+        self.wait();
+        self.outcome.take().unwrap_or(Ok(()))
+    }
+
+    fn wait(&mut self) {
+        if std::mem::take(&mut self.is_under_way) {
+            self.outcome = Some(self.done.recv().unwrap_or(Err(Fault::Stopped)));
         }
-        self.done.recv().map_err(|_| Fault::Stopped)?
     }
 }
 

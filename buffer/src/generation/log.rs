@@ -25,11 +25,9 @@ pub(crate) fn create(directory: &Path) -> io::Result<()> {
     File::create(directory.join(NAME)).map(drop)
 }
 
-/// Adds to the log of the generation in `directory`, which is made if it is not there, and returns once that is durable.
+/// Adds to the log of the generation in `directory`, which is made if it is not there, and returns once all of it is durable: also what
+/// a process that was killed had only given to the system.
 pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
     #[cfg(test)]
     crate::fault_injection::check(directory, "log")?;
     let path = directory.join(NAME);

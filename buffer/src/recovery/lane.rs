@@ -96,7 +96,9 @@ impl Opening<'_> {
                 if is_littered {
                     database.sync().map_err(at_path)?;
                 }
-                database.log(&unlogged).map_err(at_path)?;
+                if recorded.is_some() {
+                    database.log(&unlogged).map_err(at_path)?;
+                }
                 let order = last_order(&state);
                 match is_littered {
                     true => OpenLane { told: Some(told), ..self.begin(head, &state)? },
@@ -107,7 +109,9 @@ impl Opening<'_> {
                 }
             }
             Active::Damaged { found, detail } => {
-                log::append(&path, &unlogged).map_err(|error| at_path(error.into()))?;
+                if recorded.is_some() {
+                    log::append(&path, &unlogged).map_err(|error| at_path(error.into()))?;
+                }
                 OpenLane { told, ..self.salvage(&path, found, &detail)? }
             }
         };

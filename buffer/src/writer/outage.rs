@@ -136,6 +136,7 @@ impl Writer {
         self.save_cursors()?;
         self.delete_delivered()?;
         if interruption.tainted {
+            self.pipeline.rest()?;
             let left = self.left_in_journal()?;
             Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane, &left))?;
             self.pipeline.renew()?;

@@ -64,6 +64,8 @@ enum Step {
     Checkpoint(SyncSender<bool>),
     /// Give back what is not durable, and begin anew.
     TakeBack(SyncSender<Unsynced>),
+    /// Say when nobody writes to the logs, and whether they were written.
+    Rest(SyncSender<bool>),
     /// Begin the journal anew: what stands in it is for generations that take no more.
     Renew(SyncSender<Result<(), Fault>>),
 }
@@ -126,6 +128,11 @@ impl Pipeline {
         self.ask(Step::Checkpoint).filter(|&is_durable| is_durable).map(drop).ok_or(Fault::Stopped)
     }
 
+    /// Waits until nobody writes to the logs, and nobody will before something is handed on.
+    pub(super) fn rest(&self) -> Result<(), Fault> {
+        self.ask(Step::Rest).map(drop).ok_or(Fault::Stopped)
+    }
+
     /// Begins the journal anew, when all that stands in it is for generations that take no more.
     pub(super) fn renew(&self) -> Result<(), Fault> {
         self.ask(Step::Renew).unwrap_or(Err(Fault::Stopped))
@@ -175,6 +182,7 @@ impl Syncing {
                 Step::Settle(say) => drop(say.send(self.unsynced.fault.is_none())),
                 Step::Checkpoint(say) => drop(say.send(self.attempt(Journal::checkpoint))),
                 Step::TakeBack(give) => drop(give.send(std::mem::take(&mut self.unsynced))),
+                Step::Rest(say) => drop(say.send(self.journal.rest())),
                 Step::Renew(give) => drop(give.send(self.journal.renew())),
             }
         }
