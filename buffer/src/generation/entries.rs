@@ -79,7 +79,7 @@ pub(crate) struct Told {
     pub(crate) announced: u64,
 }
 
-/// The same as keys and values.
+/// What one commit adds to a generation, as keys and values.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Entries(Vec<(Vec<u8>, Vec<u8>)>);
 

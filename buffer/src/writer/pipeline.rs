@@ -1,7 +1,7 @@
 //! The durable half of a commit, beside the other half, which applies it to sled: the journal, and once sled
 //! has it too, the catalog, the heads and the answers.
 //!
-//! Its threads stay, so that none is started per commit. What the writer changes other than by a
+//! Its thread stays, so that none is started per commit. What the writer changes other than by a
 //! commit (rolling, deleting) it changes after [`Pipeline::settle`], when nothing is on its way.
 //!
 //! One record is written after the other is durable, so each tells of all before it that they were.
