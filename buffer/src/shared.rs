@@ -93,6 +93,8 @@ struct Shelved {
     lane: Lane,
     id: GenerationId,
     source: Source,
+    /// Whether its files alone have not all of it.
+    is_kept: bool,
 }
 
 impl Shared {
@@ -111,7 +113,7 @@ impl Shared {
         let archive = Archive::of(&self.directory.generation(lane, id), &listed)?;
         let source = Source::Complete(Arc::new(archive));
         Shelf::make_room(&mut open);
-        open.push(Shelved { lane, id, source: source.clone() });
+        open.push(Shelved { lane, id, source: source.clone(), is_kept: false });
         Ok(Some(source))
     }
 
@@ -166,15 +168,18 @@ impl Shelf {
     /// Puts a generation that takes appends on the shelf.
     pub(crate) fn put(&self, lane: Lane, id: GenerationId, database: Arc<Database>) {
         let mut open = lock(&self.open);
+        // The one before it is complete.
+        open.iter_mut().filter(|shelved| shelved.lane == lane).for_each(|shelved| shelved.is_kept = false);
         Self::make_room(&mut open);
-        open.push(Shelved { lane, id, source: Source::Growing(database) });
+        open.push(Shelved { lane, id, source: Source::Growing(database), is_kept: false });
     }
 
-    /// Has a generation read from its files from now on, if it is on the shelf: who has it open may go on with it.
+    /// Has a generation read without sled from now on, if it is on the shelf: who has it open may go on with it. It stays there until
+    /// another is put in its place: what only the journal has of it is in `archive`.
     pub(crate) fn replace(&self, lane: Lane, id: GenerationId, archive: Archive) {
         let mut open = lock(&self.open);
         if let Some(shelved) = open.iter_mut().find(|shelved| shelved.lane == lane && shelved.id == id) {
-            shelved.source = Source::Complete(Arc::new(archive));
+            (shelved.source, shelved.is_kept) = (Source::Complete(Arc::new(archive)), true);
         }
     }
 
@@ -191,7 +196,7 @@ impl Shelf {
     /// Closes generations that nobody is using, the longest unused first. It happens under the lock,
     /// so none is opened again before it is closed.
     fn make_room(open: &mut Vec<Shelved>) {
-        let idle = |shelved: &Shelved| shelved.source.is_idle();
+        let idle = |shelved: &Shelved| !shelved.is_kept && shelved.source.is_idle();
         while open.iter().filter(|shelved| idle(shelved)).count() >= MAX_IDLE_OPEN {
             let longest = open.iter().position(idle).expect("one was just counted");
             drop(open.remove(longest));
