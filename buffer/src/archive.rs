@@ -1,11 +1,9 @@
 //! A generation read without sled: every block and every piece of state that stands whole in its files, wherever.
 //!
-//! sled keeps a value in one piece in its log. So a block, which says what it is and where it ends, can be found by
-//! looking, whatever became of the log around it; sled itself stops at the first byte that it does not like, and may
-//! overwrite what comes after. A complete generation is only ever read so. It is not written to by reading, and damage costs the
-//! block that was hit.
+//! A block says what it is and where it ends, so it can be found in the log by looking, whatever became of what is around it. A
+//! complete generation is only ever read so. It is not written to by reading, and damage costs the block that was hit.
 //!
-//! The log of a generation that did not end as it should is looked through as well.
+//! sled's file is looked through as well: pieces of state stand there, and of a generation that an older version made, the blocks.
 //!
 //! That no other block ever had the same place is the writer's promise: a generation in which a crash left what was
 //! never durable takes no appends any more.
@@ -79,6 +77,8 @@ pub(crate) struct Found {
     pub(crate) extent: Extent,
     /// The latest piece of state of each key, with its order.
     pub(crate) state: State,
+    /// Whether there are blocks beyond its bounds.
+    pub(crate) goes_on: bool,
 }
 
 impl<'a> Bounds<'a> {
@@ -105,7 +105,7 @@ impl Found {
     /// The same, with what the journal [has](crate::journal::Left::log_of) for it.
     pub(crate) fn with_journal(directory: &Path, bounds: Bounds<'_>, journaled: Vec<u8>) -> io::Result<Self> {
         let mut parts = Vec::new();
-        for name in ["db", log::NAME] {
+        for name in [log::NAME, "db"] {
             match File::open(directory.join(name)) {
                 Ok(file) => parts.push(Part::File(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -115,11 +115,16 @@ impl Found {
         if !journaled.is_empty() {
             parts.push(Part::Memory(journaled));
         }
-        let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new() };
+        let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new(), goes_on: false };
+        let mut unreadable = None;
         for (at, part) in parts.iter().enumerate() {
-            look_through(part, |offset, bytes| look.take(at, offset, bytes))?;
+            let looked = look_through(part, |offset, bytes| look.take(at, offset, bytes));
+            unreadable = unreadable.or(looked.err());
         }
-        Ok(look.finish(parts))
+        match unreadable {
+            Some(error) if !look.is_complete() => Err(error),
+            Some(_) | None => Ok(look.finish(parts)),
+        }
     }
 
     /// Whether there is no block in it.
@@ -219,6 +224,7 @@ struct Look<'a> {
     bounds: Bounds<'a>,
     blocks: BTreeMap<Sequence, (Header, Entry)>,
     state: State,
+    goes_on: bool,
 }
 
 impl Look<'_> {
@@ -232,13 +238,27 @@ impl Look<'_> {
             return Some(length);
         }
         let (header, length) = block::find(bytes)?;
+        self.goes_on |= header.last > self.bounds.last;
         if self.bounds.take(&header) {
             let bytes = u32::try_from(length).expect("a block has a few thousand bytes");
             let entry = Entry { first: header.first, last: header.last, part, offset, bytes };
-            // sled writes most of them more than once.
+            // One that was on its way when the disk refused is there more than once, and in a generation of an older version most are.
             self.blocks.entry(header.first).or_insert((header, entry));
         }
         Some(length)
+    }
+
+    /// Whether every place within the bounds was found.
+    fn is_complete(&self) -> bool {
+        let Some(first) = self.bounds.first else { return false };
+        let found =
+            self.blocks.values().map(|(header, _)| SequenceRange { first: header.first, last: header.last });
+        let mut known: Vec<_> = found.chain(self.bounds.holes.iter().copied()).collect();
+        known.sort_unstable_by_key(|places| places.first);
+        let end = known.iter().fold(first, |expected, places| {
+            if places.first <= expected { expected.max(places.last.next()) } else { expected }
+        });
+        end > self.bounds.last
     }
 
     fn finish(self, parts: Vec<Part>) -> Found {
@@ -256,7 +276,7 @@ impl Look<'_> {
             extent.add(entry.last, entry.bytes.into(), &header.tally, header.times);
             blocks.push(entry);
         }
-        Found { archive: Archive { parts, blocks }, first, extent, state: self.state }
+        Found { archive: Archive { parts, blocks }, first, extent, state: self.state, goes_on: self.goes_on }
     }
 }
 

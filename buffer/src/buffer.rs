@@ -29,7 +29,7 @@ use crate::recovery::{Recovered, recover};
 use crate::shared::{LiveCursors, Saved, Shared, lock};
 use crate::status::{GenerationInfo, Status};
 use crate::verify::{Verification, VerifyError};
-use crate::writer::{DiskWatch, Examination, Pipeline, Work, Writer};
+use crate::writer::{DiskWatch, Examination, Work, Writer};
 use threads::{queues, shelve, start};
 
 /// How many events one append may bring: they share one commit, which is held in memory whole.
@@ -88,7 +88,6 @@ impl Buffer {
 
     fn start(options: Options, found: Recovered) -> Result<Self, OpenError> {
         let limits = options.limits();
-        let placed = found.manifest.active_extents();
         let shared = Arc::new(Shared {
             shelf: shelve(&found),
             streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
@@ -120,14 +119,12 @@ impl Buffer {
             free_bytes_of: options.free_bytes,
             disk: DiskWatch::default(),
             active: found.active,
-            placed,
-            pipeline: Pipeline::start(&shared, found.journal, work.clone()).map_err(OpenError::Thread)?,
+            journal: found.journal,
             state: found.state.clone(),
             order: found.order,
             marks: found.marks,
             marks_are_saved: Saved::Yes,
             marked: Instant::now(),
-            tainted: false,
             interruption: None,
             packer: packer()?,
             intake: arrivals.clone(),

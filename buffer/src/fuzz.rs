@@ -52,7 +52,7 @@ pub fn files(bytes: &[u8]) {
     let Some((&kind, payload)) = bytes.split_first() else { return };
     match kind % 6 {
         0 => manifest::rewrite(1, payload),
-        1 => manifest::rewrite(3, payload),
+        1 => manifest::rewrite(4, payload),
         2 => cursors::rewrite(payload),
         3 => marks::rewrite(payload),
         4 => dead::rewrite(payload),

@@ -1,88 +1,48 @@
-//! One generation that takes appends: a sled database of its own, insert-only, deleted whole. The only module
-//! that knows sled.
+//! One generation that takes appends: a log of its own and a sled database that knows what stands where in it, insert-only, deleted
+//! whole. The only module that knows sled.
 //!
-//! What is [applied](Database::apply) is durable in the journal, and then in the generation's [log]. What `sled::flush` leaves to
-//! chance is done when the generation is complete: [`sync`](Database::sync). A new database is `fsync`ed with its directories before it is
-//! listed anywhere; sled's snapshots are not believed. sled panics on some damage and on some disk errors, so nothing of it runs
-//! outside [`contain`].
+//! What is [added](Database::add) is durable in the journal. A [checkpoint](Database::checkpoint) takes it into the generation's [log], many
+//! commits at once, and then into sled, so that sled never has what the log has not. Until then it is read from memory. A new database
+//! is `fsync`ed with its directories before it is listed anywhere, and never again: what sled lacks at a start it is
+//! [given again](Database::redo), and its snapshots are not believed. sled panics on some damage and on some disk errors, so nothing of
+//! it runs outside [`contain`].
 
 mod entries;
+mod fault;
 pub(crate) mod log;
+mod unlogged;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use penstock_events::{Lane, Sequence};
 
-use crate::block::{self, Header, InvalidBlock};
-use crate::durable_file::{InvalidFile, sync_directory};
+use crate::block::{self, Header};
+use crate::durable_file::sync_directory;
+use crate::journal::Record;
 use crate::manifest::Extent;
+use crate::shared::lock;
 use crate::state;
 pub(crate) use entries::{Entries, Told, Writes};
-use entries::{Key, sequence_of};
+use entries::{Key, Place, sequence_of};
+pub(crate) use fault::{Fault, contain, is_locked, may_be_damage};
+use log::Log;
+use unlogged::Unlogged;
 
-/// What sled may keep of one generation in memory. Blocks are read once and in order, so more would hold nothing useful.
+/// What sled may keep of one generation in memory: all that it has of a full one.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-/// sled makes a blob, a file that it never syncs, of what takes more than a quarter of a segment. It writes a leaf of its tree
-/// in one piece, and splits one of more than 16 values only when it next comes by: 17 of the longest are 204 KB.
-const SEGMENT_BYTES: usize = 1024 * 1024;
-/// What it was before, in generations that may still grow.
-const OLD_SEGMENT_BYTES: usize = 512 * 1024;
-/// How often sled is asked again for a block that was just read. It looks for what to put out of its cache once a shard, one of
-/// 256, was asked 64 times: read once and in order, a whole generation would stay in memory (80 MiB, and 32 with this).
-const TOUCHES: usize = 3;
+const SEGMENT_BYTES: usize = 512 * 1024;
+/// What it was for a while, in generations that may still grow.
+const OLD_SEGMENT_BYTES: usize = 1024 * 1024;
 /// How long a generation that was just closed may hold its lock: sled's threads let go of the file a little after the last handle does.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const UNLOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
-
-/// What is wrong with a generation.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("its database is damaged: {0}")]
-    Database(String),
-    #[error("its database is of another kind: {0}")]
-    Unsupported(String),
-    #[error("its database gave up: {0}")]
-    Panicked(String),
-    #[error("the block that begins at {first} cannot be used: {error}")]
-    Block { first: Sequence, error: InvalidBlock },
-    #[error("event {0} should be in it and is not")]
-    Missing(Sequence),
-    #[error("its file cannot be read: {0}")]
-    Unreadable(io::Error),
-    #[error("its log is of the newer format {0}")]
-    NewerLog(u16),
-    #[error("a commit before it failed")]
-    Stopped,
-}
-
-impl From<sled::Error> for Fault {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error) => Self::Io(error),
-            sled::Error::Unsupported(why) => Self::Unsupported(why),
-            other => Self::Database(other.to_string()),
-        }
-    }
-}
-
-impl From<InvalidFile> for Fault {
-    fn from(invalid: InvalidFile) -> Self {
-        match invalid {
-            InvalidFile::Io(error) => Self::Io(error),
-            InvalidFile::NewerFormat { found, .. } => Self::NewerLog(found),
-            InvalidFile::Damaged(why) => Self::Database(why),
-        }
-    }
-}
 
 /// A block as it is stored, not yet looked at.
 pub(crate) struct Stored {
@@ -108,8 +68,9 @@ pub(crate) struct Database {
     directory: PathBuf,
     /// `None` only while it is being dropped.
     db: Option<sled::Db>,
-    /// `<directory>/db`, for `fdatasync`.
-    data: File,
+    /// `None` in a generation of an older version.
+    log: Option<Log>,
+    unlogged: Mutex<Unlogged>,
     deleted: AtomicBool,
 }
 
@@ -119,9 +80,9 @@ impl Database {
         #[cfg(test)]
         crate::fault_injection::check(directory, "create")?;
         fs::create_dir(directory)?;
+        log::create(directory)?;
         let made = Self::open(directory)?;
         made.sync()?;
-        log::create(directory)?;
         File::open(directory.join("conf"))?.sync_all()?;
         sync_directory(&directory.join("blobs"))?;
         sync_directory(directory)?;
@@ -155,13 +116,34 @@ impl Database {
                 opened => break opened?,
             }
         };
-        let data = File::open(directory.join("db"))?;
-        Ok(Self { directory: directory.to_owned(), db: Some(db), data, deleted: AtomicBool::new(false) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            db: Some(db),
+            log: Log::open(directory)?,
+            unlogged: Mutex::default(),
+            deleted: AtomicBool::new(false),
+        })
     }
 
-    /// Writes all of `entries` or nothing, to memory: sled writes them when it likes. They are durable in
-    /// the database only after [`sync`](Self::sync).
-    pub(crate) fn apply(&self, entries: &Entries) -> Result<(), Fault> {
+    /// Takes what a record has for the lane of this generation. It can be read at once, and is in the log after the next
+    /// [checkpoint](Self::checkpoint).
+    pub(crate) fn add(&self, lane: Lane, record: &Record) -> Result<(), Fault> {
+        lock(&self.unlogged).add(lane, record)
+    }
+
+    /// Makes durable in the log what was added, and has the database know it.
+    pub(crate) fn checkpoint(&self) -> Result<(), Fault> {
+        let leaving = lock(&self.unlogged).leave();
+        if !leaving.records.is_empty() {
+            let base = log::append(&self.directory, &leaving.records)?;
+            self.apply(&leaving.indexed(base))?;
+        }
+        lock(&self.unlogged).left();
+        Ok(())
+    }
+
+    /// Writes all of `entries` or nothing, to memory: sled writes them when it likes.
+    fn apply(&self, entries: &Entries) -> Result<(), Fault> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -170,19 +152,19 @@ impl Database {
         contain(|| Ok(self.db().apply_batch(batch)?))
     }
 
-    /// Applies what a journal has of a commit and the database has not, and notes it in `extent` and `state`: what is in the
-    /// database. What is there already, or is older than what is there, stays as it is.
+    /// Applies what the database lacks of a record that stands at `offset` in the log, and notes it in `extent` and `state`: what is in
+    /// the database. What is there already, or is older than what is there, stays as it is.
     ///
     /// # Errors
     /// [`Fault::Missing`] when a block does not follow on the last one.
     pub(crate) fn redo(
         &self,
-        entries: &Entries,
+        (offset, lane, record): (u64, Lane, &Record),
         extent: &mut Extent,
         state: &mut State,
     ) -> Result<(), Fault> {
         let mut missing = Entries::default();
-        for (key, value) in entries.iter() {
+        for (key, value, at) in record.values(lane) {
             let is_missing = match Key::read(key)? {
                 Key::Block(first) if first <= extent.last => false,
                 Key::Block(first) => {
@@ -191,7 +173,8 @@ impl Database {
                         return Err(Fault::Missing(extent.last.next()));
                     }
                     extent.add(header.last, value.len() as u64, &header.tally, header.times);
-                    true
+                    missing.push(key, &Place::new(offset + at as u64, value.len()).to_bytes());
+                    false
                 }
                 Key::State(name) => {
                     let piece = state::read(name, value).ok_or_else(|| damaged_state(name))?;
@@ -213,44 +196,50 @@ impl Database {
         self.apply(&missing)
     }
 
-    /// Adds records to the log, and returns once they are durable.
-    pub(crate) fn log(&self, records: &[u8]) -> Result<(), Fault> {
-        Ok(log::append(&self.directory, records)?)
-    }
-
-    /// Makes durable in the database what was applied: sled hands it to the system, which is told to keep it.
-    ///
-    /// sled applies nothing while it flushes, in whatever database of the process. What it writes later may put this at risk again.
+    /// Makes durable in the database what was applied: sled hands it to the system, which is told to keep it. What it writes
+    /// later may put this at risk again.
     pub(crate) fn sync(&self) -> Result<(), Fault> {
-        #[cfg(test)]
-        crate::fault_injection::check(&self.directory, "flush")?;
         contain(|| Ok(self.db().flush().map(drop)?))?;
         #[cfg(test)]
         crate::fault_injection::check(&self.directory, "sync")?;
-        Ok(self.data.sync_data()?)
+        Ok(File::open(self.directory.join("db"))?.sync_data()?)
     }
 
     /// The first block whose key is at or after `place`.
     pub(crate) fn stored_block_from(&self, place: Sequence) -> Result<Option<Stored>, Fault> {
+        // Looked at first: what is not there any more is in the database by now.
+        let unlogged = lock(&self.unlogged).block_from(place);
+        if unlogged.as_ref().is_some_and(|stored| stored.first == place) {
+            return Ok(unlogged);
+        }
         let from = Key::Block(place).to_bytes();
         match contain(|| Ok(self.db().range(from..).next().transpose()?))? {
-            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
-                self.touch(&key)?;
-                Ok(Some(Stored { first: first_of(&key)?, bytes: bytes.to_vec() }))
-            }
-            Some(_) | None => Ok(None),
+            Some((key, value)) if key.first() == Some(&Key::BLOCK) => self.stored(&key, &value).map(Some),
+            Some(_) | None => Ok(unlogged),
         }
     }
 
     /// The block that holds `sequence`, or the last before it.
     pub(crate) fn stored_block_with(&self, sequence: Sequence) -> Result<Stored, Fault> {
+        if let Some(unlogged) = lock(&self.unlogged).block_with(sequence) {
+            return Ok(unlogged);
+        }
         let after = Key::Block(sequence.next()).to_bytes();
         match contain(|| Ok(self.db().get_lt(after)?))? {
-            Some((key, bytes)) if key.first() == Some(&Key::BLOCK) => {
-                Ok(Stored { first: first_of(&key)?, bytes: bytes.to_vec() })
-            }
+            Some((key, value)) if key.first() == Some(&Key::BLOCK) => self.stored(&key, &value),
             Some(_) | None => Err(Fault::Missing(sequence)),
         }
+    }
+
+    /// The block that the database has under a key.
+    fn stored(&self, key: &[u8], value: &[u8]) -> Result<Stored, Fault> {
+        let first = first_of(key)?;
+        let bytes = match (Place::read(value), &self.log) {
+            (None, _) => value.to_vec(),
+            (Some(place), Some(log)) => log.block_at(place)?,
+            (Some(_), None) => return Err(Fault::Missing(first)),
+        };
+        Ok(Stored { first, bytes })
     }
 
     /// Looks at every block up to `last`: what is in the generation, given that it begins at `first`.
@@ -258,12 +247,11 @@ impl Database {
         let mut extent = Extent::before(first);
         contain(|| {
             for entry in self.db().scan_prefix([Key::BLOCK]) {
-                let (key, bytes) = entry?;
-                self.touch(&key)?;
-                let first = first_of(&key)?;
-                if first > last {
+                let (key, value) = entry?;
+                if first_of(&key)? > last {
                     break;
                 }
+                let Stored { first, bytes } = self.stored(&key, &value)?;
                 let (header, _) = block::open(&bytes).map_err(|error| Fault::Block { first, error })?;
                 if first != extent.last.next() || header.first != first {
                     return Err(Fault::Missing(extent.last.next()));
@@ -308,11 +296,6 @@ impl Database {
     /// Deletes the directory once the last user of this generation lets go of it.
     pub(crate) fn delete_on_close(&self) {
         self.deleted.store(true, Ordering::Release);
-    }
-
-    /// Makes sled notice that it should put something out of its cache: see [`TOUCHES`].
-    fn touch(&self, key: &[u8]) -> Result<(), Fault> {
-        contain(|| (0..TOUCHES).try_for_each(|_| Ok(self.db().contains_key(key).map(drop)?)))
     }
 
     fn db(&self) -> &sled::Db {
@@ -361,15 +344,6 @@ fn delete_snapshots(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs `work`, turning a panic into a fault.
-pub(crate) fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Fault::Panicked(text.unwrap_or_else(|| "a panic without words".to_owned())))
-    })
-}
-
 fn first_of(key: &[u8]) -> Result<Sequence, Fault> {
     sequence_of(key.get(1..).unwrap_or_default())
 }
@@ -378,14 +352,5 @@ fn damaged_state(name: &str) -> Fault {
     Fault::Database(format!("the state {name:?} is not what was written"))
 }
 
-/// Whether what the system said may be the fault of what is in a file or of a bad place on the disk, and not of the whole disk. sled
-/// has words of its own, and no number.
-pub(crate) fn may_be_damage(error: &io::Error) -> bool {
-    let is_bad_place = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
-    error.raw_os_error().is_none() || error.kind() == io::ErrorKind::NotFound || is_bad_place
-}
-
-/// sled has no error of its own for this.
-pub(crate) fn is_locked(error: &io::Error) -> bool {
-    error.to_string().contains("could not acquire lock")
-}
+#[cfg(test)]
+mod tests;

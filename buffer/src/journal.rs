@@ -1,9 +1,8 @@
 //! The journal: where a commit becomes durable, for both lanes in one write and one sync.
 //!
 //! sled gives a commit to the disk in two turns, and `fdatasync` of a file that grows is a third. So a commit is written
-//! here first, into a file whose blocks are there already, and applied to sled at the same time. What stands here goes on to
-//! the [logs](crate::generation::log) of the generations, many commits at once, and a start [redoes](crate::generation::Database::redo)
-//! what sled has not.
+//! here first, into a file whose blocks are there already. What stands here goes on to the [logs](crate::generation::log) of the
+//! generations and to sled, many commits at once, and a start [redoes](crate::generation::Database::redo) what sled has not.
 //!
 //! ```text
 //! journal = two halves of equal size; each: records, one behind the other, each from the beginning of a page on
@@ -46,12 +45,6 @@ const BESIDE: &str = "new";
 /// The databases that a commit is in.
 pub(crate) type Touched = PerLane<Option<Arc<Database>>>;
 
-/// What a generation's log lacks.
-struct Ahead {
-    database: Arc<Database>,
-    records: Vec<u8>,
-}
-
 /// The journal that takes commits.
 pub(crate) struct Journal {
     path: PathBuf,
@@ -61,13 +54,14 @@ pub(crate) struct Journal {
     is_second: bool,
     /// Where the next record goes in it.
     position: usize,
-    /// What this half has and the logs have not.
-    ahead: PerLane<Option<Ahead>>,
+    /// Those whose logs lack what this half has.
+    ahead: Touched,
     checkpoints: Checkpoints,
-    /// Whether the commit under way is too long for it.
-    is_passed_by: bool,
-    /// Whether a write or a sync of it failed.
+    /// Whether a commit failed, or a checkpoint: after that nobody knows what the disk has, and nothing is written before it is
+    /// [renewed](Self::renew).
     has_failed: bool,
+    /// Whether that was a write or a sync of its own file.
+    is_broken: bool,
 }
 
 impl Journal {
@@ -90,62 +84,77 @@ impl Journal {
             position: 0,
             ahead: PerLane::default(),
             checkpoints: Checkpoints::start()?,
-            is_passed_by: false,
             has_failed: false,
+            is_broken: false,
         })
     }
 
-    /// Makes a commit durable, which goes into the generations that it touched. One that is too long is durable when it is
-    /// [finished](Self::finish).
-    pub(crate) fn write(&mut self, record: &Record, touched: &Touched) -> Result<(), Fault> {
-        let bytes = record.to_bytes();
-        self.is_passed_by = bytes.len() > self.half_bytes;
-        if !self.is_passed_by {
-            self.put(&bytes)?;
-        }
-        for lane in Lane::ALL {
-            let Some(database) = &touched[lane] else { continue };
-            let ahead = self.ahead[lane]
-                .get_or_insert_with(|| Ahead { database: Arc::clone(database), records: Vec::new() });
-            record.put_into(&mut ahead.records, &[lane]);
-        }
-        Ok(())
+    /// Makes a commit durable, which goes into the generations that it touched and can be read in them from then on. Both
+    /// lanes end at `heads` with it.
+    pub(crate) fn write(&mut self, record: &Record, touched: &Touched, heads: Heads) -> Result<(), Fault> {
+        self.attempt(|journal| {
+            let bytes = record.to_bytes();
+            let is_too_long = bytes.len() > journal.half_bytes;
+            if !is_too_long {
+                journal.put(&bytes)?;
+            }
+            for lane in Lane::ALL {
+                if let Some(database) = &touched[lane] {
+                    database.add(lane, record)?;
+                    journal.ahead[lane] = Some(Arc::clone(database));
+                }
+            }
+            if is_too_long {
+                journal.empty()?;
+                // No start is to take what was before it for the end.
+                journal.put(&Record { durable: heads, ..Record::default() }.to_bytes())?;
+            }
+            Ok(())
+        })
     }
 
-    /// Makes sure that the commit that was written last is durable; both lanes end at `heads` with it.
-    pub(crate) fn finish(&mut self, heads: Heads) -> Result<(), Fault> {
-        if std::mem::take(&mut self.is_passed_by) {
-            self.checkpoint()?;
-            // No start is to take what was before it for the end.
-            self.put(&Record { durable: heads, ..Record::default() }.to_bytes())?;
-        }
-        Ok(())
-    }
-
-    /// Makes durable in the logs what is in the journal.
+    /// Makes durable in the logs what is in the journal: no start needs it for that.
     pub(crate) fn checkpoint(&mut self) -> Result<(), Fault> {
-        self.checkpoints.end()?;
-        self.checkpoints.begin(std::mem::take(&mut self.ahead))?;
-        self.checkpoints.end()
+        self.attempt(Self::empty)
     }
 
-    /// Waits until nobody writes to the logs; whether that went well.
-    pub(crate) fn rest(&mut self) -> bool {
+    /// Whether it takes nothing before it is renewed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Waits until nobody writes to the logs.
+    pub(crate) fn rest(&mut self) {
         self.checkpoints.wait();
-        !matches!(self.checkpoints.outcome, Some(Err(_)))
     }
 
     /// Begins anew: no start needs what stands in it. One that failed is made again, on other places of the disk.
     pub(crate) fn renew(&mut self) -> Result<(), Fault> {
-        if self.has_failed {
+        if self.is_broken {
             self.file = make(&self.path, self.half_bytes)?;
-            self.has_failed = false;
+            self.is_broken = false;
         }
         // What the logs lack of these generations was put there from what stands in the journal.
         drop(self.checkpoints.end());
         self.ahead = PerLane::default();
-        self.is_passed_by = false;
+        self.has_failed = false;
         Ok(())
+    }
+
+    /// Nothing is tried once something failed.
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.has_failed {
+            return Err(Fault::Stopped);
+        }
+        let done = work(self);
+        self.has_failed = done.is_err();
+        done
+    }
+
+    fn empty(&mut self) -> Result<(), Fault> {
+        self.checkpoints.end()?;
+        self.checkpoints.begin(std::mem::take(&mut self.ahead))?;
+        self.checkpoints.end()
     }
 
     fn put(&mut self, record: &[u8]) -> Result<(), Fault> {
@@ -154,7 +163,7 @@ impl Journal {
         }
         let half = if self.is_second { self.half_bytes } else { 0 };
         let written = self.write_at(record, (half + self.position) as u64);
-        self.has_failed |= written.is_err();
+        self.is_broken |= written.is_err();
         self.position += record.len().next_multiple_of(PAGE_BYTES);
         Ok(written?)
     }
@@ -197,7 +206,7 @@ fn make(path: &Path, half_bytes: usize) -> io::Result<File> {
 /// Writes logs beside the commits, both lanes' at a time.
 struct Checkpoints {
     /// `None` only while it is being dropped.
-    ask: Option<SyncSender<PerLane<Option<Ahead>>>>,
+    ask: Option<SyncSender<Touched>>,
     done: Receiver<Result<(), Fault>>,
     is_under_way: bool,
     /// What came of it, when that is known already.
@@ -207,11 +216,11 @@ struct Checkpoints {
 
 impl Checkpoints {
     fn start() -> io::Result<Self> {
-        let (ask, asked) = sync_channel::<PerLane<Option<Ahead>>>(1);
+        let (ask, asked) = sync_channel::<Touched>(1);
         let (say, done) = sync_channel(1);
         let thread = thread::Builder::new().name("buffer-checkpoint".to_owned()).spawn(move || {
             while let Ok(ahead) = asked.recv() {
-                let log = |Ahead { database, records }: &Ahead| database.log(records);
+                let log = |database: &Arc<Database>| database.checkpoint();
                 let logged =
                     Lane::ALL.into_iter().try_for_each(|lane| ahead[lane].as_ref().map_or(Ok(()), log));
                 // Before it is said: whoever closes the databases is to be the last to have them.
@@ -224,7 +233,7 @@ impl Checkpoints {
         Ok(Self { ask: Some(ask), done, is_under_way: false, outcome: None, thread: Some(thread) })
     }
 
-    fn begin(&mut self, ahead: PerLane<Option<Ahead>>) -> Result<(), Fault> {
+    fn begin(&mut self, ahead: Touched) -> Result<(), Fault> {
         let ask = self.ask.as_ref().ok_or(Fault::Stopped)?;
         ask.send(ahead).map_err(|_| Fault::Stopped)?;
         self.is_under_way = true;

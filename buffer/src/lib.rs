@@ -17,7 +17,7 @@
 //! - An event that a destination refuses for good is a dead letter of that destination before the cursor
 //!   passes it. A dead letter ends by delivery, or it is discarded and announced.
 //! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
-//!   events on their way to the disk, and a handful of decoded blocks.
+//!   events on their way to the disk, what the journal has, and a handful of decoded blocks.
 //! - sled blocks and panics: it runs on the buffer's own threads and on those of readers, behind
 //!   `catch_unwind`. The crate uses no async runtime; `tokio` gives it channels only.
 //!
@@ -29,7 +29,7 @@
 //! <path>/cursors               how far each destination is, configured or not
 //! <path>/marks                 places that were durable, places that may have been used, losses to announce
 //! <path>/journal               the latest commits, 2 MB of them; gone after a clean end
-//! <path>/business/<id>/        one generation: a sled database, insert-only
+//! <path>/business/<id>/        one generation: a log and a sled database, insert-only
 //! <path>/telemetry/<id>/
 //! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
 //! <path>/replay/<id>           a replay that an operator ordered, and how far it is
@@ -40,20 +40,21 @@
 //! `generation_bytes` it is sealed and another begun. Generations are deleted whole, since sled gives
 //! back little of what is deleted key by key. In a generation:
 //!
-//! | key | value |
-//! |---|---|
-//! | `1`, text | a piece of the normalizer's state, with a checksum of our own (business) |
-//! | `2`, `4` | the last place of telemetry, of business, whose loss was announced (business) |
-//! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd |
-//! | `5` | the number of the last loss by damage that was announced (business) |
+//! | key | value in its log | in sled |
+//! |---|---|---|
+//! | `1`, text | a piece of the normalizer's state, with a checksum of our own (business) | the same |
+//! | `2`, `4` | the last place of telemetry, of business, whose loss was announced (business) | the same |
+//! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd | where it stands in the log: offset u64 LE, length u32 LE |
+//! | `5` | the number of the last loss by damage that was announced (business) | the same |
 //!
 //! Each commit is in the [journal], for both lanes, and then in the [log](generation::log) of the generation that grows: `log` beside
-//! sled's file, which is deleted when the generation is complete. sled writes over its own file elsewhere than where it adds to it, and
-//! counts as written what was never synced. So while a generation grows, sled is how it is read, and the log what a start relies on.
+//! sled's file. sled writes over its own file elsewhere than where it adds to it, and counts as written what was never synced. So the log
+//! is what counts. While a generation grows, sled is how a place is found in it, and it never has what the log has not.
 //!
 //! A complete generation is read without sled. Blocks and pieces of state say what they are and where they end, so they are
 //! found by looking through its files, and reading one changes nothing on disk. sled would stop at the first
-//! byte that it does not like, and overwrite what comes after.
+//! byte that it does not like, and overwrite what comes after. Older versions left the blocks of a complete generation in sled's file
+//! alone; they are found there.
 //!
 //! Each new business generation begins with all of the normalizer's state, so the active one alone
 //! has it. Blocks, state and the small files carry a format version; one that is newer than this code is refused,
@@ -62,22 +63,22 @@
 //!
 //! # Commit
 //!
-//! Appends share commits, and several are under way at once: the intake thread forms a group and packs
-//! its events into blocks, while the writer thread has sled take the group before it, while the journal's thread makes that one
-//! durable. A group goes when it is full (`max_events`), when it is
-//! a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
+//! Appends share commits, and two are under way at once: the intake thread forms a group and packs
+//! its events into blocks, while the writer thread makes the group before it durable. A group goes when it is full (`max_events`), when
+//! it is a single append that found the buffer idle, or `max_delay` after the last group went. A commit is:
 //!
 //! 1. bring the store within its size, with room for the group; roll a lane that is due;
 //! 2. give the blocks their places, and make one record of all that the commit puts into both lanes;
-//! 3. write that into the journal and call `fdatasync`; meanwhile `apply_batch` on each lane's database;
-//! 4. when both are done, let readers see it (catalog, heads), answer the callers.
+//! 3. write that into the journal and call `fdatasync`;
+//! 4. let readers see it (catalog, heads), answer the callers.
 //!
-//! Records are written one after the other, each when the one before is durable. They go into the logs when half of the
-//! journal is full, beside the commits that fill the other half; before a generation is sealed; at a clean end; and where a commit is
-//! longer than half of the journal, before it is answered. Rolling, shedding and deleting wait until nothing is under way.
+//! Records are written one after the other, each when the one before is durable. A checkpoint takes them into the logs, and when they are
+//! durable there, has sled know their places; until then they are read from memory. It is made when half of the
+//! journal is full, by a thread of its own, beside the commits that fill the other half; before a generation is sealed; at a clean end;
+//! and where a commit is longer than half of the journal, before it is answered.
 //!
-//! To roll: bring the log up to date, then sync sled's file (sled's `flush`, which alone is not durable, and `fdatasync`); make the new
-//! database, with the state in its log, sync it, its `conf` and the directories; replace the manifest; delete the old log. To replace a small file: write and sync a new one beside it, rename it,
+//! To roll: make a checkpoint; make the new generation, with the state in its log, sync it, its `conf` and the directories; replace the
+//! manifest. To replace a small file: write and sync a new one beside it, rename it,
 //! sync the directory. To delete: replace the manifest, then remove the directory.
 //!
 //! # When the disk refuses
@@ -85,8 +86,8 @@
 //! ENOSPC, EIO and whatever else a write or a sync may get are a state ([`Condition::Suspended`]), not an end. After
 //! a failed `fdatasync` the system may hold pages for clean that never reached the disk, so nothing
 //! is written after it and no second sync is believed: the active generations end, by the manifest, at
-//! the last commit that was durable, with what the journal has of them in their logs, and every commit after that, kept in memory until it is, is made once
-//! more in the same order into new generations, which begin with the state as it was then; a journal that failed is made anew. The first attempt
+//! the last commit that was durable, with what the journal has of them in their logs, and the commit after that, kept in memory until
+//! then, is made once more into new generations; a journal that failed is made anew. The first attempt
 //! is after 20 ms, then each after twice the time, up to 5 s. Meanwhile appends wait (so polling does), what is
 //! durable is read (without sled) and acknowledged, and what is delivered is deleted if its time has come. A caller is
 //! told nothing before its events are durable. Only a defect fails the buffer for good.
@@ -112,13 +113,15 @@
 //! # Recovery
 //!
 //! Opening takes the lock, reads the small files, deletes directories that the manifest does not
-//! list, opens the active generations, has sled take what it lacks of their logs and of the journal, deletes what the marks in them
+//! list, has the logs of the active generations take what only the journal has, opens their databases, has sled take what it lacks of the
+//! logs, deletes what the marks in them
 //! cover, and places new destinations behind the last event or at the oldest, as they are configured. Complete generations are
 //! opened when they are read. The time depends on the size of one generation and not on the backlog.
 //!
 //! What counts of an active generation is what its log and the journal have, and what they lack of what was marked as durable or
-//! acknowledged. sled may have more, in part and in any order: that was never durable, nobody was told of it, and such a generation ends,
-//! for no other block gets a place in the same file. It is looked through before sled may touch it, and sled's snapshots are
+//! acknowledged. Blocks of a commit longer than half of the journal may stand in the log beyond that, in part, when a power cut came before
+//! it was answered: nobody was told of it, and such a generation ends, for no other block gets its place in the same file. It is looked
+//! through before sled may touch it, and sled's snapshots are
 //! deleted: sled takes one that a power cut left unfinished for whole. Where sled does not find its way through what it was never asked to
 //! sync, the generation ends too, is read without it, and nothing is lost. One without a log is of an older version, and ends.
 //!
@@ -129,11 +132,11 @@
 //! | what | how it is noticed | what becomes of it |
 //! |---|---|---|
 //! | a complete generation | a read finds no block for a place that the manifest promises | looked through; the manifest learns of the holes, and readers pass over them |
-//! | an active generation | at the start: its log and sled's file together do not reach the marks, or sled fails. While it runs: a read fails | it ends; what can be read in it is delivered, and the lane goes on in another |
+//! | an active generation | at the start: its log does not reach the marks, or sled fails. While it runs: a read fails | it ends; what can be read in it is delivered, and the lane goes on in another |
 //! | `manifest` | its checksum, or it is missing beside generations | made again from the generations, which takes as long as reading them |
 //! | `cursors` | the same | everything that is retained is delivered again: twice is better than never |
 //! | `marks` | the same | made again; a damaged end of a lane is then taken to reach a million places further |
-//! | the journal, a log | a record's checksum, at the start; its commit is missing between others | what neither has of that commit nor sled is lost; the generation ends as a damaged one |
+//! | the journal, a log | a record's checksum, at the start; its commit is missing between others | what neither has of that commit is lost; the generation ends as a damaged one |
 //! | a dead letter | its checksum, when it is read | its loss is announced, and it stays beside the others as `.damaged` |
 //! | a replay | its checksum, at the start | it stays beside the others as `.damaged`, and must be ordered again |
 //!

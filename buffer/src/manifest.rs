@@ -14,9 +14,9 @@ use crate::block::Tally;
 use crate::durable_file::{self, InvalidFile, Kind};
 use crate::per_lane::{PerLane, SequenceRange};
 
-/// Version 1 knew no times, and no holes. Version 2 is the same as 3, of a store without a journal: who knows no journal must not
-/// open one that has it.
-const KIND: Kind = Kind { magic: *b"PSMA", version: 3 };
+/// Version 1 knew no times, and no holes. Versions 2 and 3 look the same as 4. A store of version 2 has no journal, and one of version 3
+/// has its blocks in sled: who knows no more must not open what has more.
+const KIND: Kind = Kind { magic: *b"PSMA", version: 4 };
 
 /// The number of a generation: unique in its lane, ascending, never used again.
 pub(crate) type GenerationId = u32;
@@ -29,7 +29,7 @@ pub(crate) struct Manifest {
     pub(crate) lanes: PerLane<Vec<Generation>>,
 }
 
-/// One sled database: a run of places in a lane.
+/// A run of places in a lane, in a directory of its own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Generation {
     pub(crate) id: GenerationId,
@@ -76,19 +76,6 @@ impl Manifest {
     /// The bytes of blocks in `lane`.
     pub(crate) fn stored_bytes(&self, lane: Lane) -> u64 {
         self.lanes[lane].iter().map(|generation| generation.extent.stored_bytes).sum()
-    }
-
-    /// What is in the generations that grow.
-    pub(crate) fn active_extents(&self) -> PerLane<Extent> {
-        PerLane::from_fn(|lane| {
-            self.lanes[lane].last().map(|active| active.extent.clone()).unwrap_or_default()
-        })
-    }
-
-    /// The bytes of blocks in the sealed generations of `lane`.
-    pub(crate) fn sealed_bytes(&self, lane: Lane) -> u64 {
-        let sealed = self.lanes[lane].iter().filter(|generation| generation.phase == Phase::Sealed);
-        sealed.map(|generation| generation.extent.stored_bytes).sum()
     }
 
     /// The runs of places that can be read in `lane`.
@@ -195,6 +182,14 @@ pub(crate) fn put(path: &Path, manifest: &Manifest) -> io::Result<()> {
 /// Replaces the manifest at `path`.
 pub(crate) fn save(path: &Path, manifest: &Manifest) -> io::Result<()> {
     durable_file::replace(path, &KIND, &stored::encode(manifest))
+}
+
+/// Has a manifest that an older version wrote at `path` say that this one has had the store.
+pub(crate) fn claim(path: &Path, manifest: &Manifest) -> Result<(), InvalidFile> {
+    match durable_file::read_versioned(path, &KIND)? {
+        Some((version, _)) if version < KIND.version => Ok(save(path, manifest)?),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// For fuzzing: what is read of a payload is written and read again as the same bytes.

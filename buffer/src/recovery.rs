@@ -134,6 +134,8 @@ impl Files {
         let mut marks = marks.unwrap_or_default();
         if let Some(manifest) = manifest {
             marks.store = manifest.store;
+            manifest::claim(&manifest_path, &manifest)
+                .map_err(|invalid| unusable(manifest_path.clone(), invalid))?;
             return Ok(Self { manifest, marks, cursors });
         }
         if marks.store == 0 {

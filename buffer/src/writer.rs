@@ -1,12 +1,12 @@
 //! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
 //! keeps the cursors' file and the size in bounds.
 //!
-//! [`commit`] is the way of one group into sled, [`pipeline`] that to the disk, which goes beside it; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted, when and why, and [`retention`] does it.
+//! [`commit`] is the way of one group to the disk; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted,
+//! when and why, and [`retention`] does it.
 
 mod commit;
 mod damage;
 mod outage;
-mod pipeline;
 mod policy;
 mod retention;
 #[cfg(test)]
@@ -15,7 +15,6 @@ mod tests;
 pub(crate) use commit::{Begun, Start, add_generation};
 use outage::Commit;
 pub(crate) use outage::Interruption;
-pub(crate) use pipeline::Pipeline;
 pub(crate) use retention::{DiskWatch, Loss};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -34,7 +33,8 @@ use crate::cursors;
 use crate::error::AppendError;
 use crate::generation::{Database, Fault};
 use crate::intake::{Arrival, Group};
-use crate::manifest::{Extent, GenerationId};
+use crate::journal::Journal;
+use crate::manifest::GenerationId;
 use crate::marks::{Marks, RESERVED_PLACES};
 use crate::meters;
 use crate::options::Limits;
@@ -62,8 +62,6 @@ pub(crate) enum Work {
     KeepHouse(SyncSender<Result<(), String>>),
     /// Something of a generation cannot be read.
     Examine(Examination),
-    /// A commit could not be made durable.
-    SyncFailed,
     /// Stop.
     Close,
 }
@@ -93,9 +91,7 @@ pub(crate) struct Writer {
     pub(crate) disk: DiskWatch,
     /// The generations that grow; the last of each lane in the catalog.
     pub(crate) active: PerLane<Arc<Database>>,
-    /// What is in them, with what the pipeline has: the catalog follows as it becomes durable.
-    pub(crate) placed: PerLane<Extent>,
-    pub(crate) pipeline: Pipeline,
+    pub(crate) journal: Journal,
     /// All of the normalizer's state, to write into each generation of the business lane first.
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     /// The order of the latest piece of state.
@@ -105,8 +101,6 @@ pub(crate) struct Writer {
     pub(crate) marks_are_saved: Saved,
     /// When the marks were last brought up to date.
     pub(crate) marked: Instant,
-    /// Whether a commit into the active generations failed half way.
-    pub(crate) tainted: bool,
     /// While the disk refuses: what is not durable.
     pub(crate) interruption: Option<Interruption>,
     /// For the gaps that the writer itself announces.
@@ -135,9 +129,6 @@ impl Writer {
                     drop(answer.send(kept.ok_or_else(|| self.why_not())));
                 }
                 Some(Work::Examine(examination)) => self.serve_examination(&examination),
-                Some(Work::SyncFailed) => {
-                    self.attempt(|writer| writer.pipeline.settle());
-                }
                 Some(Work::Close) => break,
                 None => {}
             }
@@ -155,20 +146,22 @@ impl Writer {
                 self.serve(group);
             }
         }
-        self.attempt(|writer| writer.pipeline.settle());
-        if !self.resume() {
+        let is_well = self.resume();
+        if !is_well {
             self.give_up();
         }
         self.attempt(Self::keep_house);
-        self.attempt(|writer| writer.mark(PerLane::from_fn(|lane| writer.placed[lane].last), 0));
-        self.drop_journal();
+        self.attempt(|writer| writer.mark(writer.heads(), 0));
+        if is_well {
+            self.drop_journal();
+        }
     }
 
     /// Deletes the journal, if all that is in it can be made durable elsewhere. Else the next start reads it.
     fn drop_journal(&mut self) {
-        let checkpoint = |writer: &mut Self| writer.pipeline.checkpoint();
+        let checkpoint = |writer: &mut Self| writer.journal.checkpoint();
         let is_needed = self.attempt(checkpoint).is_none()
-            // Sled may have failed long ago, and only been asked now.
+            // The disk may have failed long ago, and only been asked now.
             && !(self.resume() && self.attempt(checkpoint).is_some());
         let path = self.shared.directory.journal();
         if !is_needed && let Err(error) = fs::remove_file(&path) {
@@ -181,7 +174,7 @@ impl Writer {
         let Group { shares, blocks, state } = group;
         let lanes = commit::Lanes { blocks, state, ..commit::Lanes::default() };
         match self.refusal() {
-            Some(refusal) => pipeline::refuse(shares, &refusal),
+            Some(refusal) => commit::refuse(shares, &refusal),
             None => self.commit(Commit { lanes, shares }),
         }
         self.note_fullness();
@@ -249,10 +242,10 @@ impl Writer {
     fn keep_house(&mut self) -> Result<(), Fault> {
         self.announce_losses()?;
         self.save_cursors()?;
-        let durable = *self.shared.heads.borrow();
+        let durable = self.heads();
         if durable != self.marks.durable && self.marked.elapsed() >= MARK_EVERY {
             self.marked = Instant::now();
-            self.mark(PerLane::from_fn(|lane| self.placed[lane].last), RESERVED_PLACES)?;
+            self.mark(durable, RESERVED_PLACES)?;
         }
         self.make_room(PerLane::default())
     }

@@ -1,4 +1,5 @@
-//! What one commit puts into a generation: keys and values as sled keeps them, and as the journal keeps them before.
+//! What one commit puts into a generation: keys and values as the journal and the log keep them. sled keeps the same, but of a block
+//! its [`Place`].
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,36 @@ impl<'a> Key<'a> {
     /// The prefix of every key of state.
     pub(super) const fn states() -> [u8; 1] {
         [Self::STATE]
+    }
+}
+
+/// Where a block stands in the log: what the database has of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) bytes: u32,
+}
+
+impl Place {
+    /// A block is longer than this.
+    const BYTES: usize = 12;
+
+    pub(super) fn new(offset: u64, bytes: usize) -> Self {
+        Self { offset, bytes: u32::try_from(bytes).expect("a block has a few thousand bytes") }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.bytes.to_le_bytes());
+        bytes
+    }
+
+    /// `None` when the value is the block itself, as older versions kept it.
+    pub(super) fn read(value: &[u8]) -> Option<Self> {
+        let (offset, bytes) = value.split_first_chunk()?;
+        let bytes = bytes.try_into().ok().filter(|_| value.len() == Self::BYTES)?;
+        Some(Self { offset: u64::from_le_bytes(*offset), bytes: u32::from_le_bytes(bytes) })
     }
 }
 

@@ -1,15 +1,16 @@
-//! The log of a generation: all that was put into it while it grew, as records of the journal's form, one behind the other. What is
+//! The log of a generation: all that was ever put into it, as records of the journal's form, one behind the other. What is
 //! added at once begins with a page, so that no page is written to twice.
 //!
-//! sled does write over what it has written elsewhere, and takes for written what was never synced: in a file that grows, what
-//! was once durable need not stay so. So while a generation grows, its log is what a start relies on. When sled's file is
-//! complete and synced, the log is deleted.
+//! Here the blocks stand, and nowhere else once the journal has gone on. sled only has their places: it writes over what it has
+//! written elsewhere, and takes for written what was never synced, so nothing that counts is left to its file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::entries::Place;
+use crate::block::MAX_STORED_BYTES;
 use crate::durable_file::{InvalidFile, sync_directory};
 use crate::journal::{PAGE_BYTES, Record};
 
@@ -26,25 +27,24 @@ pub(crate) fn create(directory: &Path) -> io::Result<()> {
 }
 
 /// Adds to the log of the generation in `directory`, which is made if it is not there, and returns once all of it is durable: also what
-/// a process that was killed had only given to the system.
-pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<()> {
+/// a process that was killed had only given to the system. Where it stands is returned.
+pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<u64> {
     #[cfg(test)]
     crate::fault_injection::check(directory, "log")?;
     let path = directory.join(NAME);
     let is_new = !path.exists();
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     // Behind whatever a crash left: that is no record, and stays where it is.
-    file.write_all_at(records, file.metadata()?.len().next_multiple_of(PAGE_BYTES as u64))?;
+    let base = file.metadata()?.len().next_multiple_of(PAGE_BYTES as u64);
+    file.write_all_at(records, base)?;
     file.sync_data()?;
-    if is_new { sync_directory(directory) } else { Ok(()) }
+    if is_new {
+        sync_directory(directory)?;
+    }
+    Ok(base)
 }
 
-/// Deletes the log of a generation whose database is complete.
-pub(crate) fn delete(directory: &Path) -> io::Result<()> {
-    fs::remove_file(directory.join(NAME))
-}
-
-/// The log of a generation that grew, to be read.
+/// The log of a generation, to be read.
 pub(crate) struct Log {
     file: File,
     length: u64,
@@ -80,6 +80,17 @@ impl Log {
             }
             None
         })
+    }
+
+    /// The bytes at a place, of a block.
+    pub(super) fn block_at(&self, place: Place) -> io::Result<Vec<u8>> {
+        let bytes = usize::try_from(place.bytes).unwrap_or(usize::MAX);
+        if bytes > MAX_STORED_BYTES {
+            return Err(io::Error::other(format!("no block is {bytes} bytes long")));
+        }
+        let mut block = vec![0; bytes];
+        self.file.read_exact_at(&mut block, place.offset)?;
+        Ok(block)
     }
 
     /// The record at a place.

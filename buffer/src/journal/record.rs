@@ -80,6 +80,17 @@ impl Record {
         bytes
     }
 
+    /// Each entry of a lane, with where its value begins in the bytes of the record that has
+    /// [no entries but this lane's](Self::put_into).
+    pub(crate) fn values(&self, lane: Lane) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
+        let mut end = ENVELOPE_BYTES + HEAD_BYTES;
+        self.entries[lane].iter().map(move |(key, value)| {
+            let begin = end + ENTRY_BYTES + key.len();
+            end = begin + value.len();
+            (key, value, begin)
+        })
+    }
+
     /// Adds the bytes of the same record with no entries but these lanes'.
     pub(crate) fn put_into(&self, bytes: &mut Vec<u8>, lanes: &[Lane]) {
         let entries =

@@ -37,7 +37,7 @@ struct StoredSeal {
     holes: Vec<(u64, u64)>,
 }
 
-/// The payload of versions 2 and 3.
+/// The payload of versions 2 to 4.
 pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let lane = |lane: Lane| manifest.lanes[lane].iter().map(store_generation).collect();
     let stored = StoredManifest {

@@ -24,7 +24,7 @@ fn manifest(telemetry: Vec<Generation>) -> Manifest {
 fn a_manifest_survives_its_file() {
     let active = Generation::starting_at(9, Sequence(201), at(3));
     let manifest = manifest(vec![sealed(3, 1, 100), sealed(4, 101, 200), active]);
-    assert_eq!(stored::decode(3, &stored::encode(&manifest)).expect("what was encoded"), manifest);
+    assert_eq!(stored::decode(4, &stored::encode(&manifest)).expect("what was encoded"), manifest);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn what_cannot_be_a_store_is_not_taken_for_one() {
         vec![active(), Generation::starting_at(10, Sequence(300), at(3))],
     ];
     for telemetry in wrong {
-        let found = stored::decode(3, &stored::encode(&manifest(telemetry.clone())));
+        let found = stored::decode(4, &stored::encode(&manifest(telemetry.clone())));
         assert!(matches!(found, Err(InvalidFile::Damaged(_))), "{telemetry:?} was taken");
     }
 }
@@ -64,7 +64,7 @@ fn what_damage_took_is_passed_over() {
     assert_eq!(extent.first_from(Sequence(101)), None);
 }
 
-/// What both golden files were made from, but for what version 1 did not say.
+/// What the golden files were made from, but for what version 1 did not say.
 fn golden() -> Manifest {
     let mut first = sealed(3, 1, 100);
     first.extent.holes = vec![SequenceRange { first: Sequence(20), last: Sequence(29) }];
@@ -90,13 +90,29 @@ fn version_2_is_read_from_its_golden_bytes() {
 }
 
 #[test]
-fn version_3_is_read_from_and_written_as_its_golden_bytes() {
+fn version_3_is_read_from_its_golden_bytes() {
     let path = Path::new("tests/fixtures/manifest-v3.bin");
     assert_eq!(load(path).expect("version 3 stays readable"), Some(golden()));
+}
+
+#[test]
+fn version_4_is_read_from_and_written_as_its_golden_bytes() {
+    let path = Path::new("tests/fixtures/manifest-v4.bin");
+    assert_eq!(load(path).expect("version 4 stays readable"), Some(golden()));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let written = directory.path().join("manifest");
     save(&written, &golden()).expect("a writable directory");
     assert_eq!(std::fs::read(written).expect("just written"), std::fs::read(path).expect("the fixture"));
+}
+
+#[test]
+fn who_wrote_an_older_manifest_does_not_open_the_store_any_more() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("manifest");
+    std::fs::copy("tests/fixtures/manifest-v3.bin", &path).expect("a writable directory");
+    claim(&path, &golden()).expect("a writable directory");
+    let golden = std::fs::read("tests/fixtures/manifest-v4.bin").expect("the fixture");
+    assert_eq!(std::fs::read(path).expect("just written"), golden);
 }
 
 #[test]
@@ -105,5 +121,5 @@ fn a_newer_manifest_is_refused_by_its_version() {
     let path = directory.path().join("manifest");
     let newer = Kind { version: KIND.version + 1, ..KIND };
     durable_file::replace(&path, &newer, b"of another shape").expect("a writable directory");
-    assert!(matches!(load(&path), Err(InvalidFile::NewerFormat { found: 4, supported: 3 })));
+    assert!(matches!(load(&path), Err(InvalidFile::NewerFormat { found: 5, supported: 4 })));
 }

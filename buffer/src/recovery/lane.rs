@@ -14,9 +14,9 @@ use crate::archive::{Archive, Bounds, Found};
 use crate::block::{InvalidBlock, Tally};
 use crate::directory::Directory;
 use crate::error::OpenError;
-use crate::generation::{self as database, Database, Fault, State, is_locked, log, may_be_damage};
+use crate::generation::{self as database, Database, Fault, State, is_locked, may_be_damage};
 use crate::journal::Left;
-use crate::manifest::{Extent, GenerationId, Manifest};
+use crate::manifest::{Extent, Manifest};
 use crate::marks::{Marks, RESERVED_PLACES};
 use crate::per_lane::SequenceRange;
 use crate::writer::{Begun, Start, add_generation};
@@ -82,22 +82,18 @@ impl Opening<'_> {
             fault => fault_at(&path, fault),
         };
         let recorded =
-            Recorded::read(&path, self.left, (self.lane, id), (first, self.floor)).map_err(at_path)?;
-        let active = self.look_at(&path, (id, first), recorded.as_ref())?;
+            Recorded::gather(&path, self.left, (self.lane, id), (first, self.floor)).map_err(at_path)?;
+        let active = self.look_at(&path, first, recorded.as_ref())?;
         let recorded_order = recorded.as_ref().map_or(0, Recorded::order);
-        let unlogged = recorded.as_ref().map(Recorded::unlogged).unwrap_or_default();
         let told = recorded.as_ref().filter(|recorded| !recorded.is_short).map(|recorded| recorded.told);
         let opened = match active {
             Active::Whole { database, extent, state, is_littered } => {
                 let head = extent.last;
                 self.active_extent(extent);
-                // What a kill left may be with the system only, or in the journal; it is about to count as durable here.
                 let told = told.map_or_else(|| database.told(), Ok).map_err(at_path)?;
                 if is_littered {
+                    // What an older version left to it may be with the system only.
                     database.sync().map_err(at_path)?;
-                }
-                if recorded.is_some() {
-                    database.log(&unlogged).map_err(at_path)?;
                 }
                 let order = last_order(&state);
                 match is_littered {
@@ -108,12 +104,7 @@ impl Opening<'_> {
                     }
                 }
             }
-            Active::Damaged { found, detail } => {
-                if recorded.is_some() {
-                    log::append(&path, &unlogged).map_err(|error| at_path(error.into()))?;
-                }
-                OpenLane { told, ..self.salvage(&path, found, &detail)? }
-            }
+            Active::Damaged { found, detail } => OpenLane { told, ..self.salvage(&path, found, &detail)? },
         };
         Ok(OpenLane { order: opened.order.max(recorded_order), ..opened })
     }
@@ -121,7 +112,7 @@ impl Opening<'_> {
     fn look_at(
         &self,
         path: &Path,
-        (id, first): (GenerationId, Sequence),
+        first: Sequence,
         recorded: Option<&Recorded>,
     ) -> Result<Active, OpenError> {
         let io = |error| OpenError::Io { path: path.to_owned(), error };
@@ -129,8 +120,9 @@ impl Opening<'_> {
         // Before sled sees it, which overwrites what it cannot read on.
         let bounds = Bounds { first: Some(first), last, holes: &[] };
         let look = || {
-            let mut found = Found::with_journal(path, bounds, self.left.log_of(self.lane, id)).map_err(io)?;
+            let mut found = Found::in_generation(path, bounds).map_err(io)?;
             if let Some(recorded) = recorded {
+                found.goes_on |= found.last_order() > recorded.order();
                 recorded.correct(&mut found.state);
             }
             Ok(found)
@@ -152,9 +144,9 @@ impl Opening<'_> {
                 None => {
                     let goes_on =
                         database.stored_block_from(extent.last.next()).map_or(true, |it| it.is_some());
-                    let is_littered = recorded
-                        .is_none_or(|recorded| extent.last > recorded.last.max(first.before()))
-                        || goes_on
+                    let is_littered = goes_on
+                        || found.goes_on
+                        || recorded.is_none_or(|recorded| extent.last > recorded.last)
                         || found.extent.last > extent.last
                         || found.last_order() > last_order(&state);
                     return Ok(Active::Whole { database, extent, state, is_littered });
@@ -202,7 +194,7 @@ impl Opening<'_> {
             self.told.learn(&found.archive);
             self.told.settle(self.marks);
         }
-        let Found { archive, first, mut extent, mut state } = found;
+        let Found { archive, first, mut extent, mut state, .. } = found;
         let is_empty = extent.last < first;
         let end = extent.last.max(self.end_of_use(extent.last));
         if extent.last < end {

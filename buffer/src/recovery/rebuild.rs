@@ -46,7 +46,10 @@ pub(super) fn rebuild(
 fn complete_log(directory: &Directory, left: &Left, lane: Lane) -> io::Result<()> {
     let Some(id) = directory.numbers(lane)?.into_iter().max() else { return Ok(()) };
     let logged = left.log_of(lane, id);
-    if logged.is_empty() { Ok(()) } else { log::append(&directory.generation(lane, id), &logged) }
+    if !logged.is_empty() {
+        log::append(&directory.generation(lane, id), &logged)?;
+    }
+    Ok(())
 }
 
 /// The generations of `lane`, the oldest first. The last is left active, with or without events.

@@ -1,12 +1,15 @@
-//! What is certain of a generation that grew: what stands in its log and in the journal. Of what sled has beyond that nobody was told,
+//! What is certain of a generation that grew: what stands in its log and in the journal. Of what else is in its files nobody was told,
 //! and it may be there in part.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use penstock_events::{Lane, Sequence};
 
-use crate::generation::log::Log;
+use crate::durable_file::sync_directory;
+use crate::generation::log::{self, Log};
 use crate::generation::{Database, Fault, State, Told};
 use crate::journal::{Left, Record};
 use crate::manifest::{Extent, GenerationId};
@@ -15,66 +18,59 @@ use crate::manifest::{Extent, GenerationId};
 pub(super) struct Recorded {
     lane: Lane,
     log: Log,
-    /// The place of each record of the log by its order. A crash may have left later ones before earlier ones.
-    logged: BTreeMap<u64, u64>,
-    /// What the journal has and the log has not, by order.
-    unlogged: BTreeMap<u64, Record>,
+    /// Where each stands in the log, by its order. A crash may have left later ones before earlier ones.
+    places: BTreeMap<u64, u64>,
     /// The last place that they hold.
     pub(super) last: Sequence,
-    /// Whether more than that was durable: then a part of them is gone, and sled is asked as well.
+    /// Whether more than that was durable: then a part of them is gone, and the database is asked as well.
     pub(super) is_short: bool,
-    pub(super) state: State,
+    state: State,
     pub(super) told: Told,
 }
 
 impl Recorded {
-    /// Reads all of them, of a generation that begins at `first` in a lane that was durable up to `floor` at least; `None` where an
-    /// older version made it, without a log.
-    pub(super) fn read(
+    /// Has the log take what only the journal has, and reads it: that of a generation that begins at `first` in a lane that was
+    /// durable up to `floor` at least. `None` where an older version made it, without a log.
+    pub(super) fn gather(
         directory: &Path,
         left: &Left,
         (lane, id): (Lane, GenerationId),
         (first, floor): (Sequence, Sequence),
     ) -> Result<Option<Self>, Fault> {
-        let Some(log) = Log::open(directory)? else { return Ok(None) };
-        let mut recorded = Self {
-            lane,
-            log,
-            logged: BTreeMap::new(),
-            unlogged: BTreeMap::new(),
-            last: Sequence::ZERO,
-            is_short: false,
-            state: State::new(),
-            told: Told::default(),
+        let log = match Log::open(directory)? {
+            Some(log) => log,
+            None if left.of(lane, id).next().is_none() => return Ok(None),
+            None => remade(directory)?,
         };
-        let mut logged = BTreeMap::new();
-        for found in recorded.log.records() {
+        let (mut last, mut state, mut told) = (first.before(), State::new(), Told::default());
+        let mut note = |record: &Record| {
+            let entries = &record.entries[lane];
+            last = entries.last_place().unwrap_or_default().max(last);
+            entries.tell(&mut state, &mut told)
+        };
+        let mut places = BTreeMap::new();
+        for found in log.records() {
             let (place, record) = found?;
-            logged.insert(record.order, place);
-            note(&record, lane, &mut recorded.last, &mut recorded.state, &mut recorded.told)?;
+            note(&record)?;
+            places.insert(record.order, place);
         }
-        recorded.logged = logged;
-        for record in left.of(lane, id) {
-            if !recorded.logged.contains_key(&record.order) {
-                note(record, lane, &mut recorded.last, &mut recorded.state, &mut recorded.told)?;
-                recorded.unlogged.insert(record.order, record.clone());
-            }
+        let mut records = Vec::new();
+        let mut unlogged = Vec::new();
+        for record in left.of(lane, id).filter(|record| !places.contains_key(&record.order)) {
+            note(record)?;
+            unlogged.push((record.order, records.len() as u64));
+            record.put_into(&mut records, &[lane]);
         }
-        recorded.is_short = recorded.last.max(first.before()) < floor;
-        Ok(Some(recorded))
+        // Also when there is nothing: what a kill left may be with the system only, and is about to count as durable.
+        let base = log::append(directory, &records)?;
+        places.extend(unlogged.into_iter().map(|(order, at)| (order, base + at)));
+        let log = reopened(directory)?;
+        Ok(Some(Self { lane, log, places, is_short: last < floor, last, state, told }))
     }
 
     /// The order of the last of them.
     pub(super) fn order(&self) -> u64 {
-        let last = |order: Option<&u64>| order.copied().unwrap_or_default();
-        last(self.logged.keys().next_back()).max(last(self.unlogged.keys().next_back()))
-    }
-
-    /// What the journal has and the log has not, as it goes into the log.
-    pub(super) fn unlogged(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.unlogged.values().for_each(|record| record.put_into(&mut bytes, &[self.lane]));
-        bytes
+        self.places.keys().next_back().copied().unwrap_or_default()
     }
 
     /// Has a database take what it lacks of them; `extent` and `state` are what is in it.
@@ -85,14 +81,8 @@ impl Recorded {
         state: &mut State,
     ) -> Result<(), Fault> {
         self.take_out_of(state);
-        let mut unlogged = self.unlogged.iter().peekable();
-        for (order, place) in &self.logged {
-            while let Some((_, record)) = unlogged.next_if(|(other, _)| *other < order) {
-                database.redo(&record.entries[self.lane], extent, state)?;
-            }
-            database.redo(&self.log.record_at(*place)?.entries[self.lane], extent, state)?;
-        }
-        unlogged.try_for_each(|(_, record)| database.redo(&record.entries[self.lane], extent, state))
+        let redo = |&place| database.redo((place, self.lane, &self.log.record_at(place)?), extent, state);
+        self.places.values().try_for_each(redo)
     }
 
     /// Takes out of the state what no record has, and puts in what they have.
@@ -111,14 +101,14 @@ impl Recorded {
     }
 }
 
-fn note(
-    record: &Record,
-    lane: Lane,
-    last: &mut Sequence,
-    state: &mut State,
-    told: &mut Told,
-) -> Result<(), Fault> {
-    let entries = &record.entries[lane];
-    *last = entries.last_place().unwrap_or_default().max(*last);
-    entries.tell(state, told)
+/// An empty log in place of one that is gone, with its directory if need be, for what is left in the journal.
+fn remade(directory: &Path) -> io::Result<Log> {
+    fs::create_dir_all(directory)?;
+    log::append(directory, &[])?;
+    sync_directory(directory.parent().expect("a generation stands in its lane's directory"))?;
+    reopened(directory)
+}
+
+fn reopened(directory: &Path) -> io::Result<Log> {
+    Log::open(directory)?.ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -1,23 +1,24 @@
-//! The first half of a commit: a place for each event, the journal's record, and sled.
+//! A commit: a place for each event, one record of all of it in the journal, and then the catalog, the heads and the answers.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use penstock_events::normalizer::StateChange;
 use penstock_events::{Lane, Sequence, Timestamp};
 
 use super::Writer;
-use super::pipeline::Placed;
 use crate::block::{PackedBlock, Tally};
 use crate::directory::Directory;
 use crate::durable_file::sync_directory;
-use crate::generation::{Database, Entries, Fault, Writes, delete, log};
+use crate::error::AppendError;
+use crate::generation::{Database, Entries, Fault, Writes, delete};
 use crate::intake::Share;
 use crate::journal::Record;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest};
+use crate::meters;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::shared::lock;
 use crate::source::Source;
@@ -32,9 +33,6 @@ pub(super) struct Lanes {
     pub(super) announced: Option<u64>,
 }
 
-/// A piece of the normalizer's state as it was before a commit.
-pub(super) type Undo = (String, Option<Vec<u8>>);
-
 impl Lanes {
     /// How many bytes of blocks it may add to each lane.
     pub(super) fn bytes_bound(&self) -> PerLane<u64> {
@@ -43,21 +41,21 @@ impl Lanes {
 }
 
 impl Writer {
-    /// Has the pipeline write `lanes` down as one commit and sled take it meanwhile; it is to be published next. After a fault
-    /// nobody knows how much of it is in the active generations.
-    pub(super) fn place(&mut self, lanes: &Lanes) -> Result<Placed, Fault> {
+    /// Makes `lanes` durable as one commit, and visible. Returns the heads before it: where its events begin.
+    pub(super) fn write(&mut self, lanes: &Lanes) -> Result<Heads, Fault> {
         let started = Instant::now();
         for lane in Lane::ALL {
-            if !lanes.blocks[lane].is_empty()
-                && self.placed[lane].stored_bytes >= self.limits.generation_bytes
-            {
+            let is_full = || {
+                let stored_bytes = self.look_at_active(lane, |active| active.extent.stored_bytes);
+                stored_bytes >= self.limits.generation_bytes
+            };
+            if !lanes.blocks[lane].is_empty() && is_full() {
                 self.roll(lane)?;
             }
         }
-        let before = PerLane::from_fn(|lane| self.placed[lane].last);
+        let before = self.heads();
         self.reserve(PerLane::from_fn(|lane| lanes.blocks[lane].iter().map(PackedBlock::count).sum()))?;
         let Lanes { blocks, state, shed_through, announced } = lanes;
-        self.tainted = true;
         self.order += 1;
         let mut grown = PerLane::from_fn(|lane| Extent::before(before[lane].next()));
         let mut writes = PerLane::from_fn(|lane| stamp(&blocks[lane], &mut grown[lane]));
@@ -67,52 +65,43 @@ impl Writer {
         writes.business.announced = *announced;
         let PerLane { business, telemetry } = writes;
         let entries = PerLane { business: Entries::from(business), telemetry: Entries::from(telemetry) };
-        let record = Record { order: self.order, durable: before, generations: self.active_ids(), entries };
-        let record = Arc::new(record);
+        let generations = PerLane::from_fn(|lane| self.look_at_active(lane, |active| active.id));
+        let record = Record { order: self.order, durable: before, generations, entries };
         let touched = PerLane::from_fn(|lane| {
             (!record.entries[lane].is_empty()).then(|| Arc::clone(&self.active[lane]))
         });
-        self.pipeline.write(&record, touched);
-        Lane::ALL.into_iter().try_for_each(|lane| self.active[lane].apply(&record.entries[lane]))?;
-        self.tainted = false;
+        let heads = PerLane::from_fn(|lane| grown[lane].last);
+        self.journal.write(&record, &touched, heads)?;
 
-        let change = |StateChange { key, value }: &StateChange| {
-            (key.clone(), self.state.insert(key.clone(), value.clone()))
-        };
-        let undo = state.iter().map(change).collect();
+        self.state.extend(state.iter().map(|StateChange { key, value }| (key.clone(), value.clone())));
+        self.publish(&grown);
+        meters::committed(before, heads, started.elapsed(), self.stored_bytes());
+        Ok(before)
+    }
+
+    /// Lets readers and forwarders see what is durable.
+    fn publish(&self, grown: &PerLane<Extent>) {
+        let mut catalog = lock(&self.shared.catalog);
         for lane in Lane::ALL {
-            self.placed[lane].append(&grown[lane]);
+            let active = catalog.lanes[lane].last_mut().expect("every lane has an active generation");
+            active.extent.append(&grown[lane]);
         }
-        Ok(Placed { before, grown, undo, started })
+        drop(catalog);
+        let heads = PerLane::from_fn(|lane| grown[lane].last);
+        self.shared.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Seals the active generation of `lane`, all of it in sled's file, and starts another.
+    /// Seals the active generation of `lane`, all of it in its log, and starts another.
     pub(super) fn roll(&mut self, lane: Lane) -> Result<(), Fault> {
-        self.pipeline.checkpoint()?;
-        if let Err(fault) = self.active[lane].sync() {
-            // It ends with what its log has.
-            self.tainted = true;
-            return Err(fault);
-        }
-        let path = self.shared.directory.generation(lane, self.active_ids()[lane]);
-        self.begin_generation(lane)?;
-        if let Err(error) = log::delete(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "the log of a complete generation could not be deleted; it takes room until the generation goes");
-        }
-        Ok(())
+        self.journal.checkpoint()?;
+        self.begin_generation(lane)
     }
 
-    fn active_ids(&self) -> PerLane<GenerationId> {
-        let catalog = lock(&self.shared.catalog);
-        PerLane::from_fn(|lane| catalog.lanes[lane].last().expect("every lane has an active generation").id)
-    }
-
-    /// Starts a generation of `lane` behind what is placed. Nothing may be on its way.
+    /// Starts a generation of `lane` behind what is durable.
     pub(super) fn begin_generation(&mut self, lane: Lane) -> Result<(), Fault> {
         self.save_changed_marks()?;
-        let first = self.placed[lane].last.next();
+        let first = self.look_at_active(lane, |active| active.extent.last).next();
         let mut manifest = lock(&self.shared.catalog).clone();
         let state = match lane {
             Lane::Business => &self.state,
@@ -126,17 +115,26 @@ impl Writer {
         self.shared.shelf.put(lane, id, Arc::clone(&database));
         *lock(&self.shared.catalog) = manifest;
         self.active[lane] = database;
-        self.placed[lane] = Extent::before(first);
         if let Some(empty) = replaced {
             self.shared.delete_generation(lane, empty);
         }
         Ok(())
     }
 
-    /// The bytes of blocks in each lane, with those that are not durable yet.
+    /// The bytes of blocks in each lane.
     pub(super) fn stored_bytes(&self) -> PerLane<u64> {
         let catalog = lock(&self.shared.catalog);
-        PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes)
+        PerLane::from_fn(|lane| catalog.stored_bytes(lane))
+    }
+
+    /// The last durable place of each lane.
+    pub(super) fn heads(&self) -> Heads {
+        *self.shared.heads.borrow()
+    }
+
+    /// What the catalog says of the generation of `lane` that grows.
+    pub(super) fn look_at_active<T>(&self, lane: Lane, look: impl FnOnce(&Generation) -> T) -> T {
+        look(lock(&self.shared.catalog).lanes[lane].last().expect("every lane has an active generation"))
     }
 }
 
@@ -202,8 +200,8 @@ fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>, order: u64) -> Result<
         let writes = Writes { state: state.collect(), order, ..Writes::default() };
         let mut record = Record { order, ..Record::default() };
         record.entries.business = Entries::from(writes);
-        database.apply(&record.entries.business)?;
-        database.log(&record.to_bytes())?;
+        database.add(Lane::Business, &record)?;
+        database.checkpoint()?;
     }
     Ok(database)
 }
@@ -219,6 +217,11 @@ pub(super) fn answer(shares: Vec<Share>, before: Heads) {
         });
         answer.send(Ok(appended));
     }
+}
+
+/// Tells each caller why its events are not taken.
+pub(super) fn refuse(shares: Vec<Share>, error: &AppendError) {
+    shares.into_iter().for_each(|share| share.answer.send(Err(error.clone())));
 }
 
 /// Gives blocks their places, from the end of `extent` on.

@@ -29,7 +29,8 @@ const MAX_GAPS_A_COMMIT: usize = 1_000;
 impl Writer {
     /// Reserves the places that a commit of `count` events is about to use.
     pub(super) fn reserve(&mut self, count: PerLane<u64>) -> Result<(), Fault> {
-        let end = PerLane::from_fn(|lane| Sequence(self.placed[lane].last.0 + count[lane]));
+        let heads = self.heads();
+        let end = PerLane::from_fn(|lane| Sequence(heads[lane].0 + count[lane]));
         let is_beyond = |lane| end[lane] > self.marks.reserved[lane];
         if Lane::ALL.into_iter().any(is_beyond) { self.mark(end, RESERVED_PLACES) } else { Ok(()) }
     }
@@ -37,7 +38,7 @@ impl Writer {
     /// Notes on disk what is durable, and reserves so many places beyond `end`.
     pub(super) fn mark(&mut self, end: Heads, reserved_places: u64) -> Result<(), Fault> {
         let marks = Marks {
-            durable: *self.shared.heads.borrow(),
+            durable: self.heads(),
             reserved: PerLane::from_fn(|lane| Sequence(end[lane].0.saturating_add(reserved_places))),
             ..self.marks.clone()
         };
@@ -191,7 +192,6 @@ impl Writer {
 
     /// Has the manifest say of a complete generation what is in it; without anything in it, it is listed no longer.
     fn replace_extent(&self, lane: Lane, id: GenerationId, extent: Option<Extent>) -> Result<(), Fault> {
-        self.pipeline.settle()?;
         let mut manifest: Manifest = lock(&self.shared.catalog).clone();
         let generations = &mut manifest.lanes[lane];
         match extent {

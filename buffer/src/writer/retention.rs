@@ -15,8 +15,6 @@ use penstock_events::{AssetPath, Event, Fact, GapReason, Lane, Quality, Sequence
 
 use super::Writer;
 use super::commit::{Lanes, tally_of};
-use super::outage::Commit;
-use super::pipeline::Applied;
 use super::policy::{Step, View};
 use crate::block::Tally;
 use crate::generation::Fault;
@@ -63,8 +61,7 @@ impl Writer {
         let needed_from = self.shared.replays.needed_from(&self.shared.destinations);
         let (step, is_scarce) = {
             let catalog = lock(&self.shared.catalog);
-            let stored_bytes =
-                PerLane::from_fn(|lane| catalog.sealed_bytes(lane) + self.placed[lane].stored_bytes);
+            let stored_bytes = PerLane::from_fn(|lane| catalog.stored_bytes(lane));
             let view = View {
                 catalog: &catalog,
                 stored_bytes,
@@ -215,15 +212,12 @@ impl Writer {
         let gaps: Vec<Event> = losses.into_iter().map(gap).collect();
         let mut lanes = with;
         self.packer.pack(&gaps.iter().collect::<Vec<_>>(), &mut lanes.blocks.business)?;
-        let placed = self.place(&lanes)?;
-        self.pipeline.publish(Applied { commit: Commit { lanes, shares: Vec::new() }, placed });
-        self.pipeline.settle()
+        self.write(&lanes).map(drop)
     }
 
     /// Deletes the sealed generations of `lane` that end at or before `through`: from the manifest
     /// first, then from the disk.
     fn drop_generations(&self, lane: Lane, through: Sequence) -> Result<(), Fault> {
-        self.pipeline.settle()?;
         let mut manifest = lock(&self.shared.catalog).clone();
         let (damaged, dropped): (Vec<_>, Vec<_>) = manifest
             .drop_through(lane, through)

@@ -19,7 +19,7 @@ use crate::{AppendError, Appended, Buffer, Cause, Condition, Options, Ticket};
 const DEADLINE: Duration = Duration::from_secs(30);
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-const OPERATIONS: [&str; 7] = ["write", "log", "flush", "sync", "create", "put", "sync directory"];
+const OPERATIONS: [&str; 6] = ["write", "log", "sync", "create", "put", "sync directory"];
 
 fn open(directory: &TempDir) -> Buffer {
     let destination = "erp".parse().expect("a name");

@@ -81,14 +81,13 @@ fn a_damaged_block_is_found_and_the_blocks_around_it_are_counted() {
     fill(&buffer, 2);
     let victim = buffer.generations(Lane::Telemetry)[0].clone();
     buffer.close().expect("a disk that works");
-    let path = disk.path().join(format!("telemetry/{:08}/db", victim.number));
+    let path = disk.path().join(format!("telemetry/{:08}/log", victim.number));
     let mut bytes = fs::read(&path).expect("readable");
     let blocks: Vec<usize> =
         bytes.windows(4).enumerate().filter(|(_, at)| at == b"PSB\x01").map(|(at, _)| at).collect();
     bytes[blocks[blocks.len() / 2] + 100] ^= 1;
     fs::write(&path, bytes).expect("writable");
 
-    // What sled says of it depends on where the bit is; that something is wrong must be seen in any case.
     let buffer = Buffer::open(tiny(disk.options())).expect("it opens");
     let verified = buffer.verify_generation(Lane::Telemetry, victim.number, |_| ()).expect("it is listed");
     assert!(!verified.is_sound());

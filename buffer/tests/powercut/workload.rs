@@ -269,7 +269,7 @@ impl Workload {
         let Some(SequenceRange { first, last }) = victim.places else { return };
         let lane = Lane::Telemetry;
         self.mark(&Promise::Damaging { lane, first, last });
-        let path = self.options.path.join(format!("telemetry/{:08}/db", victim.number));
+        let path = self.options.path.join(format!("telemetry/{:08}/log", victim.number));
         let file = OpenOptions::new().write(true).open(path).expect("only this thread acknowledges");
         // Anywhere, so that what is damaged already may be damaged further.
         let pages = file.metadata().expect("a file").len().div_ceil(4_096);

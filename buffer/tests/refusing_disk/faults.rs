@@ -184,7 +184,7 @@ fn a_bad_place_on_the_disk_costs_what_stands_there_and_is_announced() {
     with_faults("a_bad_place_on_the_disk_costs_what_stands_there_and_is_announced", |faults| {
         make_generations(faults);
         let buffer = Buffer::open(tiny(faults.options())).expect("it opens");
-        let file = faults.store.join("telemetry/00000001/db");
+        let file = faults.store.join("telemetry/00000001/log");
         let places = buffer.generations(Lane::Telemetry)[0].places.expect("it holds something");
         let length = i64::try_from(fs::metadata(&file).expect("a file").len()).expect("small");
         faults.set(Calls::Reads as i32, EIO, 0..length / 2, &file);
