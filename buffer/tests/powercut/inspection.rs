@@ -5,12 +5,17 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use penstock_buffer::{Buffer, DeadLetter, DeadLetterFilter, DeadLetterId, OpenError, PerLane, Replay};
+use penstock_buffer::{
+    Buffer, DeadLetter, DeadLetterFilter, DeadLetterId, OpenError, Options, PerLane, Replay,
+};
 use penstock_events::{Event, Fact, GapReason, Lane, Sequence};
 
 use super::Promise;
 use super::workload::{DESTINATIONS, STATE, Size, stood, telemetry};
 use crate::fixture::{DEADLINE, append, destination, piece, sample};
+
+/// How many commits come after a cut.
+const COMING: u64 = 10;
 
 /// All promises up to a cut.
 #[derive(Debug, Default)]
@@ -79,7 +84,7 @@ struct Found {
 
 /// Opens the store below `root` and compares it with what was promised: the first promise that is broken.
 pub(super) fn inspect(root: &Path, size: Size, promised: &Promised) -> Result<(), String> {
-    let buffer = open(root, size).map_err(|error| format!("it does not open: {error}"))?;
+    let buffer = open(&size.store(root)).map_err(|error| format!("it does not open: {error}"))?;
     let found = Found::in_store(&buffer)?;
     for lane in Lane::ALL {
         check_order(lane, &found, promised)?;
@@ -92,26 +97,60 @@ pub(super) fn inspect(root: &Path, size: Size, promised: &Promised) -> Result<()
     check_letters(&found, promised)?;
     buffer.close().map_err(|error| format!("it does not close: {error}"))?;
 
-    let again = open(root, size).map_err(|error| format!("it does not open twice: {error}"))?;
+    let again = open(&size.store(root)).map_err(|error| format!("it does not open twice: {error}"))?;
     let found_again = Found::in_store(&again)?;
     check_same(&found_again, &found, promised)?;
-    let places = append(&again, vec![piece(1), sample(1)]);
-    for lane in Lane::ALL {
-        let first = places[lane].expect("one event for each").first;
-        // Room for them may have been made, and what that cost announced.
-        let announced = lane == Lane::Business && first == found_again.heads[lane].next().next();
-        if first != found_again.heads[lane].next() && !announced {
-            return Err(format!("after {} the {lane} lane goes on at {first}", found_again.heads[lane]));
+    let mut known =
+        PerLane::from_fn(|lane| found_again.events[lane].iter().cloned().collect::<BTreeMap<_, _>>());
+    for n in 1..=COMING {
+        let places = append(&again, vec![piece(n), sample(n)]);
+        for lane in Lane::ALL {
+            let first = places[lane].expect("one event for each").first;
+            // Room for them may have been made, and what that cost announced.
+            let announced = lane == Lane::Business && first == found_again.heads[lane].next().next();
+            if n == 1 && first != found_again.heads[lane].next() && !announced {
+                return Err(format!("after {} the {lane} lane goes on at {first}", found_again.heads[lane]));
+            }
+            let event = if lane == Lane::Business { piece(n) } else { sample(n) };
+            known[lane].insert(first, event);
         }
     }
-    again.close().map_err(|error| format!("it does not close again: {error}"))
+    again.close().map_err(|error| format!("it does not close again: {error}"))?;
+    check_complete(root, size, &known)
+}
+
+/// What a cut left in the generations that grew is not taken for what came to its places later, once they are complete and read
+/// without sled.
+fn check_complete(root: &Path, size: Size, known: &PerLane<BTreeMap<Sequence, Event>>) -> Result<(), String> {
+    let rolling = Options { generation_bytes: 1, ..size.store(root) };
+    let buffer = open(&rolling).map_err(|error| format!("it does not open to be rolled: {error}"))?;
+    append(&buffer, vec![piece(1), sample(1)]);
+    buffer.close().map_err(|error| format!("it does not close when it rolled: {error}"))?;
+    let buffer = open(&size.store(root)).map_err(|error| format!("it does not open a last time: {error}"))?;
+    let found = Found::in_store(&buffer)?;
+    for lane in Lane::ALL {
+        let is_other =
+            |(place, event): &&(Sequence, Event)| known[lane].get(place).is_some_and(|known| known != event);
+        if let Some((place, event)) = found.events[lane].iter().find(is_other) {
+            return Err(format!("{lane} event {place} came to be {event:?}"));
+        }
+        let came = known[lane].len().saturating_sub(COMING as usize);
+        let is_gone = |place: &&Sequence| !found.events[lane].iter().any(|(there, _)| there == *place);
+        match known[lane].keys().skip(came).find(is_gone) {
+            Some(place) if size == Size::Usual => {
+                return Err(format!("{lane} event {place} is gone when its generation is complete"));
+            }
+            Some(_) | None => {}
+        }
+    }
+    buffer.close().map_err(|error| format!("it does not close a last time: {error}"))
 }
 
 /// Opens the store. Its lock is waited for: another thread may just be starting a program, which has it until it runs.
-fn open(root: &Path, size: Size) -> Result<Buffer, OpenError> {
+fn open(options: &Options) -> Result<Buffer, OpenError> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match Buffer::open(size.store(root)) {
+        match Buffer::open(options.clone()) {
             Err(OpenError::Locked { .. }) if Instant::now() < deadline => thread::yield_now(),
             opened => return opened,
         }
