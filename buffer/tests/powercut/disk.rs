@@ -5,6 +5,7 @@
 //! - What a file held when a `fsync` or `fdatasync` of it began is there once that has returned.
 //! - Of what was written later, each 512-byte sector is there or not, by chance, whatever was written before or after it.
 //!   So writes are torn and reordered. A sector between others that never got there reads as zeros.
+//! - What a sync that failed covered gets there only every second time, whatever is synced later: the system takes such pages for clean.
 //! - A file is as long as what got there, or as it was last told to be.
 //! - Entries of a directory (made, renamed, removed) are there once a `fsync` of that directory has returned. Of those after
 //!   it, a first part is there: of all directories in the order of the calls, as a journal keeps it, or of each directory by
@@ -16,6 +17,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::Promise;
 use super::recording::Entry;
 use crate::fixture::Dice;
 
@@ -41,6 +43,8 @@ struct Node {
     pending: Vec<Change>,
     /// How many of `pending` were there when each sync that is under way began.
     syncing: Vec<usize>,
+    /// How many syncs of it failed.
+    failures: usize,
     is_directory: bool,
 }
 
@@ -88,6 +92,10 @@ impl Disk {
 
     pub(super) fn apply(&mut self, entry: &Entry) {
         match entry {
+            Entry::Mark(mark) if mark.trim_end() == Promise::Killed.to_string() => {
+                self.open.clear();
+                self.nodes.iter_mut().for_each(|node| node.syncing.clear());
+            }
             Entry::Mark(_) => {}
             Entry::Open { fd, path, truncate } => {
                 let node = match self.names.get(path) {
@@ -111,6 +119,7 @@ impl Disk {
                 node.syncing.push(node.pending.len());
             }
             Entry::SyncEnd { fd, data_only } => self.sync(*fd, *data_only),
+            Entry::SyncFailed { fd } => self.node(*fd).fail_to_sync(),
             Entry::Rename { from, to } => self.name(Naming::Rename { from: from.clone(), to: to.clone() }),
             Entry::Unlink { path } | Entry::RemoveDirectory { path } => {
                 self.name(Naming::Unlink { path: path.clone() });
@@ -246,6 +255,14 @@ impl Change {
 }
 
 impl Node {
+    fn fail_to_sync(&mut self) {
+        self.failures += 1;
+        if !self.failures.is_multiple_of(2) {
+            self.pending.clear();
+            self.syncing.iter_mut().for_each(|count| *count = 0);
+        }
+    }
+
     fn after_a_cut(&self, dice: &mut Dice) -> Vec<u8> {
         let mut content = self.durable.clone();
         // Some cuts leave almost nothing of what was not synced, some almost all.

@@ -59,6 +59,7 @@ impl Promised {
                 self.buried.retain(|&(_, of, place)| of != lane || !(first..=last).contains(&place));
             }
             Promise::Damaging { first, last, .. } => self.damaged.push((first, last)),
+            Promise::Refusing { .. } | Promise::Dying { .. } | Promise::Killed => {}
             Promise::Closed => self.closed = true,
         }
     }

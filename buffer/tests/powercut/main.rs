@@ -1,6 +1,7 @@
 //! Power cuts at any call. The real buffer runs in a process of its own whose every call on a file is recorded
 //! ([`recording`]); a model of a disk says what a cut after any of them leaves ([`disk`]); the real buffer opens that,
-//! and what was promised is compared with what is there ([`inspection`]).
+//! and what was promised is compared with what is there ([`inspection`]). In some runs the disk refuses for a while, or the process is
+//! killed and another goes on.
 //!
 //! That the simulator bites is shown by runs in which it does not believe a kind of sync: they must lose something.
 //!
@@ -126,6 +127,12 @@ enum Promise {
     Deciding { lane: Lane, first: Sequence, last: Sequence },
     /// What holds these places is about to be damaged: they may be lost.
     Damaging { lane: Lane, first: Sequence, last: Sequence },
+    /// So many of the next syncs and writes fail.
+    Refusing { syncs: usize, writes: usize },
+    /// The process is to be killed while it waits for this sync from now on.
+    Dying { syncs: usize },
+    /// It was killed.
+    Killed,
     /// The buffer closed without an error.
     Closed,
 }
@@ -149,6 +156,9 @@ impl fmt::Display for Promise {
             }
             Self::Deciding { lane, first, last } => write!(f, "deciding {lane} {} {}", first.0, last.0),
             Self::Damaging { lane, first, last } => write!(f, "damaging {lane} {} {}", first.0, last.0),
+            Self::Refusing { syncs, writes } => write!(f, "refusing {syncs} {writes}"),
+            Self::Dying { syncs } => write!(f, "dying {syncs}"),
+            Self::Killed => f.write_str("killed"),
             Self::Closed => f.write_str("closed"),
         }
     }
@@ -162,6 +172,7 @@ impl FromStr for Promise {
         let number = |word: &str| word.parse::<u64>().map_err(|error| format!("{text}: {error}"));
         let place = |word: &str| number(word).map(Sequence);
         let id_of = |word: &str| word.parse::<u32>().map_err(|error| format!("{text}: {error}"));
+        let count = |word: &str| word.parse::<usize>().map_err(|error| format!("{text}: {error}"));
         let lane = |word: &str| word.parse::<Lane>().map_err(|error| error.to_string());
         Ok(match words[..] {
             ["offered", business, telemetry] => {
@@ -196,6 +207,9 @@ impl FromStr for Promise {
             ["damaging", name, first, last] => {
                 Self::Damaging { lane: lane(name)?, first: place(first)?, last: place(last)? }
             }
+            ["refusing", syncs, writes] => Self::Refusing { syncs: count(syncs)?, writes: count(writes)? },
+            ["dying", syncs] => Self::Dying { syncs: count(syncs)? },
+            ["killed"] => Self::Killed,
             ["closed"] => Self::Closed,
             _ => return Err(text.to_owned()),
         })

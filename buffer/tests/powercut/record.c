@@ -1,7 +1,9 @@
 /*
  * Preloaded into a process, writes down in one order what it does to the files below $POWERCUT_ROOT:
  * each call and its entry in $POWERCUT_LOG happen under one lock. A write to $POWERCUT_MARKS is only
- * written down: it is how the process says what it was promised. See recording.rs for the form.
+ * written down: it is how the process says what it was promised. See recording.rs for the form. Two marks are orders as well:
+ * "dying N" ends the process while it waits for the Nth sync from there on, which is marked with "killed", and "refusing N M" has the
+ * next N syncs fail with EIO and the next M writes with ENOSPC.
  *
  * A call that changes files and that this does not know ends the process: nothing goes unseen.
  */
@@ -11,6 +13,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { OPEN = 1, CLOSE, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, RMDIR, MARK };
+enum { OPEN = 1, CLOSE, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, RMDIR, MARK, SYNC_FAILED };
 enum { MAX_FDS = 4096, LOG_FD = 1000 };
 
 struct entry {
@@ -34,6 +37,7 @@ static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX], marks[PATH_MAX];
 static int log_fd = -1;
 static char seen[MAX_FDS], is_marks[MAX_FDS];
+static int refused_syncs, refused_writes, syncs_to_live;
 
 static void die(const char *what) {
     fprintf(stderr, "powercut: %s: %s\n", what, strerror(errno));
@@ -129,11 +133,24 @@ int close(int fd) {
     return result;
 }
 
+/* Whether a call is to fail, under the lock. */
+static int refuses(int *refused, int error) {
+    if (*refused == 0) return 0;
+    *refused -= 1;
+    errno = error;
+    return 1;
+}
+
+static void obey(const char *mark) {
+    sscanf(mark, "dying %d", &syncs_to_live);
+    sscanf(mark, "refusing %d %d", &refused_syncs, &refused_writes);
+}
+
 /* Does `call`, which returns how much it wrote, and writes that down. */
 #define NOTED_WRITE(fd, offset, bytes, call) \
     pthread_mutex_lock(&order); \
     uint64_t at = (uint64_t)(offset); \
-    ssize_t written = (call); \
+    ssize_t written = refuses(&refused_writes, ENOSPC) ? -1 : (call); \
     int problem = errno; \
     if (written > 0) note(WRITE, fd, at, bytes, (size_t)written); \
     pthread_mutex_unlock(&order); \
@@ -144,6 +161,9 @@ ssize_t write(int fd, const void *bytes, size_t count) {
     if (fd >= 0 && fd < MAX_FDS && is_marks[fd]) {
         pthread_mutex_lock(&order);
         note(MARK, fd, 0, bytes, count);
+        char mark[64];
+        snprintf(mark, sizeof mark, "%.*s", (int)count, (const char *)bytes);
+        obey(mark);
         pthread_mutex_unlock(&order);
         return (ssize_t)count;
     }
@@ -173,8 +193,19 @@ int ftruncate64(int fd, off64_t length) { return ftruncate(fd, length); }
  * durable is decided by whoever reads the log. */
 static int sync_noted(int data_only, int fd) {
     pthread_mutex_lock(&order);
-    note(SYNC_BEGIN, fd, (uint64_t)data_only, NULL, 0);
+    int is_refused = refuses(&refused_syncs, EIO);
+    note(is_refused ? SYNC_FAILED : SYNC_BEGIN, fd, (uint64_t)data_only, NULL, 0);
+    if (syncs_to_live > 0 && --syncs_to_live == 0) {
+        /* Under the lock: no other thread is within a call. */
+        note(MARK, -1, 0, "killed\n", 7);
+        syscall(SYS_kill, getpid(), SIGKILL);
+        for (;;) pause();
+    }
     pthread_mutex_unlock(&order);
+    if (is_refused) {
+        errno = EIO;
+        return -1;
+    }
     sched_yield();
     pthread_mutex_lock(&order);
     note(SYNC_END, fd, (uint64_t)data_only, NULL, 0);

@@ -1,12 +1,14 @@
 //! One run of the workload in a process of its own, with everything that it did to its files, in order.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::workload;
+use super::sigkill::SIGKILL;
+use super::workload::{self, Life};
 
 /// Something that happened, in the order in which it did.
 #[derive(Debug)]
@@ -49,6 +51,10 @@ pub(super) enum Entry {
     RemoveDirectory {
         path: PathBuf,
     },
+    /// A sync failed: what was written since the last one may never get there, whatever is synced later.
+    SyncFailed {
+        fd: i32,
+    },
     /// What the workload says of itself.
     Mark(String),
 }
@@ -78,24 +84,30 @@ impl Recorder {
         recorder
     }
 
-    /// Runs the workload that `seed` gives.
+    /// Runs the workload that `seed` gives: to its end, or until it is killed, and then another on what that left.
     pub(super) fn run(&self, seed: u64) -> Recording {
         let place = tempfile::tempdir_in(self.directory.path()).expect("a temporary directory");
         let (root, log) = (place.path().join("disk"), place.path().join("log"));
         fs::create_dir(&root).expect("a new directory");
-        let output = workload::program(&root, &place.path().join("marks"), seed)
-            .env("LD_PRELOAD", self.library())
-            .env("POWERCUT_ROOT", &root)
-            .env("POWERCUT_LOG", &log)
-            .output()
-            .expect("this program runs");
-        assert!(
-            output.status.success(),
-            "seed {seed}: the workload failed: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        for &life in Life::of(seed) {
+            let output = workload::program(&root, &place.path().join("marks"), seed, life)
+                .env("LD_PRELOAD", self.library())
+                .env("POWERCUT_ROOT", &root)
+                .env("POWERCUT_LOG", &log)
+                .output()
+                .expect("this program runs");
+            let ended = match life {
+                Life::Killed => output.status.signal() == Some(SIGKILL),
+                Life::Only | Life::Second => output.status.success(),
+            };
+            assert!(
+                ended,
+                "seed {seed}: the workload failed: {}\n{}{}",
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
         let entries = parse(&fs::read(&log).expect("the recorder's log"));
         assert!(matches!(entries.last(), Some(Entry::Mark(_) | Entry::Close { .. })), "a log to its end");
         Recording { root, entries }
@@ -133,6 +145,7 @@ fn parse(mut log: &[u8]) -> Vec<Entry> {
             9 => Entry::MakeDirectory { path: text().into() },
             10 => Entry::RemoveDirectory { path: text().into() },
             11 => Entry::Mark(text()),
+            12 => Entry::SyncFailed { fd },
             other => panic!("an entry of kind {other}"),
         });
     }

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::inspection::{Promised, inspect};
-use super::workload::Size;
+use super::workload::{Life, Size};
 use super::{Dice, workload};
 
 const KILLS: usize = 200;
 /// How many runs there are at once: each mostly waits for the disk.
 const KILLERS: usize = 4;
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 /// How often the marks of a run are looked at.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
@@ -59,7 +59,7 @@ fn bytes_of_marks() -> usize {
 /// Runs the workload in `place` and kills it a moment after so many bytes of marks; whether it was still there.
 fn run_until(place: &Path, seed: u64, bytes: usize, dice: &mut Dice) -> bool {
     let marks = place.join("marks");
-    let mut process = workload::program(place, &marks, seed)
+    let mut process = workload::program(place, &marks, seed, Life::Only)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

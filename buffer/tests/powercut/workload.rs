@@ -8,9 +8,10 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use penstock_buffer::{
-    Buffer, DeadLetterFilter, DeadLetterId, Options, PerLane, Refusal, Refused, Replay, ReplayError,
+    Batch, Buffer, DeadLetterFilter, DeadLetterId, Options, PerLane, Refusal, Refused, Replay, ReplayError,
     ReplayOrder, Replayed, Selection, SequenceRange, Ticket,
 };
 use penstock_events::normalizer::StateChange;
@@ -18,12 +19,13 @@ use penstock_events::{Event, Fact, Lane, Sequence, Timestamp};
 
 use super::Promise;
 use crate::fixture::Dice;
-use crate::fixture::{destination, large_sample, options, piece, sample, tiny, wait};
+use crate::fixture::{DEADLINE, destination, large_sample, options, piece, sample, tiny, wait};
 
 const NAME: &str = "workload::the_workload_runs_to_its_end";
 const ROOT: &str = "POWERCUT_STORE_IN";
 const SEED: &str = "POWERCUT_SEED";
 const MARKS: &str = "POWERCUT_MARKS";
+const LIFE: &str = "POWERCUT_LIFE";
 
 pub(super) const DESTINATIONS: [&str; 2] = ["erp", "mes"];
 /// The key of the normalizer's state: where the counter of all pieces stands, which is the ordinal of the last business event.
@@ -32,10 +34,10 @@ const STEPS: usize = 60;
 const NOW: Timestamp = Timestamp::from_micros(77);
 
 /// The program that runs the workload of `seed` on a store below `root`, with its marks in a file, one a line.
-pub(super) fn program(root: &Path, marks: &Path, seed: u64) -> Command {
+pub(super) fn program(root: &Path, marks: &Path, seed: u64, life: Life) -> Command {
     let mut program = Command::new(std::env::current_exe().expect("this program"));
     program.args(["--exact", NAME, "--nocapture"]);
-    program.env(ROOT, root).env(MARKS, marks).env(SEED, seed.to_string());
+    program.env(ROOT, root).env(MARKS, marks).env(SEED, seed.to_string()).env(LIFE, (life as u8).to_string());
     program
 }
 
@@ -45,12 +47,34 @@ fn the_workload_runs_to_its_end() {
     let own = tempfile::tempdir().expect("a temporary directory");
     let path =
         |variable, name| std::env::var_os(variable).map_or_else(|| own.path().join(name), PathBuf::from);
-    let seed = std::env::var(SEED).map_or(0, |seed| seed.parse().expect("a number"));
+    let number =
+        |variable| std::env::var(variable).map_or(0, |number| number.parse::<u64>().expect("a number"));
+    let life = Life::ALL.into_iter().find(|&life| life as u64 == number(LIFE)).expect("a life");
     let root = path(ROOT, "");
     let marks = path(MARKS, "marks");
     let marks =
         OpenOptions::new().write(true).create(true).truncate(true).open(marks).expect("a file for marks");
-    Workload::begin(&root, marks, seed).run();
+    Workload::begin(&root, marks, number(SEED), life).run();
+}
+
+/// Which part of a run a process is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Life {
+    /// All of it.
+    Only,
+    /// What comes before it is killed: only the recorder can do that.
+    Killed,
+    /// What comes after that.
+    Second,
+}
+
+impl Life {
+    const ALL: [Self; 3] = [Self::Only, Self::Killed, Self::Second];
+
+    /// Those of a run, one after the other.
+    pub(super) fn of(seed: u64) -> &'static [Self] {
+        if seed.is_multiple_of(3) { &[Self::Killed, Self::Second] } else { &[Self::Only] }
+    }
 }
 
 /// How large the store of a run is.
@@ -108,21 +132,36 @@ struct Workload {
     dice: Dice,
     /// How many events were appended.
     made: PerLane<u64>,
+    /// After so many steps it is killed.
+    end: Option<usize>,
 }
 
 impl Workload {
-    fn begin(root: &Path, marks: File, seed: u64) -> Self {
-        let (size, dice) = (Size::of(seed), Dice::new(seed));
+    fn begin(root: &Path, marks: File, seed: u64, life: Life) -> Self {
+        let (size, mut dice) = (Size::of(seed), Dice::new(seed + ((life as u64) << 32)));
         let options = size.store(root);
         let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
-        Self { size, options, buffer, marks, dice, made: PerLane::default() }
+        let business = buffer.state().get(STATE).map_or(0, |value| stood(value));
+        let made = PerLane { business, telemetry: buffer.heads().borrow().telemetry.0 };
+        let end = (life == Life::Killed).then(|| dice.below(STEPS));
+        let begun = Self { size, options, buffer, marks, dice, made, end };
+        if life == Life::Second {
+            begun.say_where_cursors_are();
+        }
+        begun
     }
 
     fn run(mut self) {
-        for _ in 0..STEPS {
+        for step in 0..STEPS {
+            if self.end == Some(step) {
+                let syncs = 1 + self.dice.below(8);
+                self.mark(&Promise::Dying { syncs });
+                self.append_for_ever();
+            }
             match self.dice.below(100) {
                 0..50 => self.append(1),
-                50..65 => self.append(4),
+                50..61 => self.append(4),
+                61..65 => self.refuse(),
                 65..88 => self.deliver(),
                 88..91 => self.bury(),
                 91..92 => self.decide(),
@@ -144,6 +183,45 @@ impl Workload {
                 if let Some(SequenceRange { first, last }) = places[lane] {
                     self.mark(&Promise::Durable { lane, first, last, ordinal: before[lane] + 1 });
                 }
+            }
+        }
+    }
+
+    /// The disk refuses for a while.
+    fn refuse(&mut self) {
+        let count = 1 + self.dice.below(4);
+        let (syncs, writes) = if self.dice.chance(50) { (count, 0) } else { (0, count) };
+        self.mark(&Promise::Refusing { syncs, writes });
+        let count = 1 + self.dice.below(4);
+        self.append(count);
+        self.mark(&Promise::Refusing { syncs: 0, writes: 0 });
+    }
+
+    /// Until it is killed.
+    fn append_for_ever(&mut self) -> ! {
+        loop {
+            self.append(2);
+            self.leave_room();
+        }
+    }
+
+    /// What was acknowledged last before a kill may be forgotten.
+    fn say_where_cursors_are(&self) {
+        for name in DESTINATIONS {
+            for lane in Lane::ALL {
+                let through = self.buffer.cursor(&destination(name), lane).expect("it is configured");
+                self.mark(&Promise::Acknowledging { destination: name.to_owned(), lane, through });
+            }
+        }
+    }
+
+    /// The disk may refuse still, or again, what comes of an earlier moment.
+    fn read(&self, lane: Lane, from: Sequence, limit: usize) -> Batch {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.buffer.read(lane, from, limit) {
+                Ok(batch) => return batch,
+                Err(error) => assert!(Instant::now() < deadline, "a store that is whole: {error}"),
             }
         }
     }
@@ -175,7 +253,7 @@ impl Workload {
         let through = Sequence(cursor.0 + (head.0 - cursor.0) * percent / 100);
         let mut from = cursor.next();
         while from <= through {
-            let batch = self.buffer.read(lane, from, 97).expect("a store that is whole");
+            let batch = self.read(lane, from, 97);
             let Some((last, _)) = batch.events.last() else { break };
             from = last.next();
             for (_, event) in batch.events {
@@ -220,7 +298,7 @@ impl Workload {
         let name = DESTINATIONS[self.dice.below(2)];
         let lane = Lane::ALL[self.dice.below(2)];
         let from = self.buffer.cursor(&destination(name), lane).expect("it is configured").next();
-        let batch = self.buffer.read(lane, from, 3).expect("a store that can be read");
+        let batch = self.read(lane, from, 3);
         // A gap is no event that the checker knows.
         let known = |(_, event): &&(Sequence, Event)| !matches!(event.fact, Fact::Gap { .. });
         let refusal = |(sequence, event): &(Sequence, Event)| Refused {
@@ -277,8 +355,7 @@ impl Workload {
         file.write_all_at(&[0; 12 * 1024], page * 4_096).expect("a disk that works");
         drop(file);
         let mut from = first;
-        while let Some((place, _)) = self.buffer.read(lane, from, 97).expect("it is announced").events.last()
-        {
+        while let Some((place, _)) = self.read(lane, from, 97).events.last() {
             from = place.next();
         }
     }
@@ -291,11 +368,11 @@ impl Workload {
     }
 
     fn reopen(self) -> Self {
-        let Self { size, options, marks, dice, made, buffer } = self;
+        let Self { size, options, marks, dice, made, end, buffer } = self;
         buffer.close().expect("a disk that works");
         mark(&marks, &Promise::Closed);
         let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
-        Self { size, options, buffer, marks, dice, made }
+        Self { size, options, buffer, marks, dice, made, end }
     }
 
     fn close(self) {
