@@ -1,4 +1,4 @@
-//! A block: a run of events of one lane as one value in sled, with everything that is needed to
+//! A block: a run of events of one lane as one value, with everything that is needed to
 //! trust it. Pure: bytes in, events out.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //!
 //! A block says where it ends, so it is [found](find) in whatever surrounds it.
 //!
-//! A body is compressed before its sequence numbers are known ([`pack`]), off the thread that
+//! A body is compressed before its sequence numbers are known ([`Packer::pack`]), off the thread that
 //! commits; [`PackedBlock::stamp`] puts the header before it.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ const ENVELOPE_BYTES: usize = 8;
 
 /// How many events a block holds at most. More gain little compression and cost more to read from the middle.
 pub(crate) const MAX_BLOCK_EVENTS: usize = 250;
-/// How large a stored block may be. sled turns values above about 12.5 KB into blobs, which it never syncs.
+/// How large a stored block may be: what a bad place on the disk costs, at most. Older versions kept blocks in sled, which turns values
+/// above about 12.5 KB into blobs and never syncs those.
 pub(crate) const MAX_BLOCK_BYTES: usize = 11 * 1024;
 /// How large a body may be before compression: what reading a block can cost in memory, whatever its bytes say.
 const MAX_BODY_BYTES: usize = 256 * 1024;

@@ -1,6 +1,6 @@
 //! The journal: where a commit becomes durable, for both lanes in one write and one sync.
 //!
-//! sled gives a commit to the disk in two turns, and `fdatasync` of a file that grows is a third. So a commit is written
+//! `fdatasync` of a file that grows writes the file system's journal too, and each lane has a file of its own. So a commit is written
 //! here first, into a file whose blocks are there already. What stands here goes on to the [logs](crate::generation::log) of the
 //! generations and to sled, many commits at once, and a start [redoes](crate::generation::Database::redo) what sled has not.
 //!

@@ -47,8 +47,7 @@
 //! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd | where it stands in the log: offset u64 LE, length u32 LE |
 //! | `5` | the number of the last loss by damage that was announced (business) | the same |
 //!
-//! Each commit is in the [journal], for both lanes, and then in the [log](generation::log) of the generation that grows: `log` beside
-//! sled's file. sled writes over its own file elsewhere than where it adds to it, and counts as written what was never synced. So the log
+//! Each commit is in the journal, for both lanes, and then in the log of the generation that grows: `log` beside sled's file (`db`). sled writes over its own file elsewhere than where it adds to it, and counts as written what was never synced. So the log
 //! is what counts. While a generation grows, sled is how a place is found in it, and it never has what the log has not.
 //!
 //! A complete generation is read without sled. Blocks and pieces of state say what they are and where they end, so they are

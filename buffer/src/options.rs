@@ -55,8 +55,8 @@ pub struct Options {
     /// Where a destination starts that the store does not know; [`StartAt::Newest`] where nothing is said.
     pub start: BTreeMap<DestinationName, StartAt>,
     /// How many bytes of blocks may be kept, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
-    /// needs about twice as much: sled writes each block again when it splits a page, and whole segments. To that come the logs
-    /// of the two generations that grow, as large as their blocks, and 2 MB for the journal.
+    /// needs about a tenth more: what stands around the blocks in the logs, and where sled keeps their places. To that come 2 MB for the
+    /// journal.
     pub max_bytes: u64,
     /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
     pub generation_bytes: u64,

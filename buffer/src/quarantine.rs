@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable_file::sync_directory;
 
-/// How much is kept: two damaged generations of the default size, as large as sled makes them.
+/// How much is kept: a few damaged generations of the default size.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// How many files and directories are kept.
 const MAX_THINGS: usize = 64;

@@ -1,4 +1,4 @@
-//! Where a generation's blocks are read: through sled while it grows, and from its file when it is complete.
+//! Where a generation's blocks are read: by the places that sled has while it grows, and by looking through its files when it is complete.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A piece of the normalizer's state as a value in sled. Pure: bytes in, state out.
+//! A piece of the normalizer's state as it is stored. Pure: bytes in, state out.
 //!
 //! ```text
 //! piece   = magic "PSS" | format version u8 | crc32c of the rest, u32 LE | postcard of Piece

@@ -11,8 +11,7 @@ use crate::block;
 use crate::per_lane::PerLane;
 use crate::state::{self, Piece};
 
-/// What is stored under what, in the order in which sled keeps it. State comes before blocks so that
-/// it is not rewritten with the pages at the growing end.
+/// What is stored under what.
 pub(super) enum Key<'a> {
     /// A piece of the normalizer's state (business lane only).
     State(&'a str),

@@ -7,7 +7,7 @@
 //! entry   = lane u8, 0 for business and 1 for telemetry | length of the key u32 LE | of the value u32 LE | key | value
 //! ```
 //!
-//! Keys and values are those of sled. What stands between records, or was torn by a power cut, is no record.
+//! Keys and values are those of a generation (see the crate). What stands between records, or was torn by a power cut, is no record.
 
 use penstock_events::{Lane, Sequence};
 
