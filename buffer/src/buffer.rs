@@ -122,6 +122,7 @@ impl Buffer {
             journal: found.journal,
             state: found.state.clone(),
             order: found.order,
+            given_up: PerLane::default(),
             marks: found.marks,
             marks_are_saved: Saved::Yes,
             marked: Instant::now(),

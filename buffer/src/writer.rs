@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use penstock_events::{GatewayId, Lane, Timestamp};
+use penstock_events::{GatewayId, Lane, Sequence, Timestamp};
 
 use crate::block::Packer;
 use crate::cursors;
@@ -96,6 +96,8 @@ pub(crate) struct Writer {
     pub(crate) state: BTreeMap<String, Vec<u8>>,
     /// The order of the latest piece of state.
     pub(crate) order: u64,
+    /// Up to where each lane was announced as given up since the start.
+    pub(crate) given_up: PerLane<Sequence>,
     pub(crate) marks: Marks,
     /// Whether they are on disk as they are.
     pub(crate) marks_are_saved: Saved,

@@ -112,6 +112,14 @@ fn blocks_that_an_older_version_kept_in_the_database_are_found_beside_places() {
 }
 
 #[test]
+fn a_place_is_written_as_its_golden_bytes_and_told_from_a_block() {
+    let place = Place { offset: 0x0102_0304_0506_0708, bytes: 0x090a_0b0c };
+    let golden = [8, 7, 6, 5, 4, 3, 2, 1, 12, 11, 10, 9];
+    assert_eq!((place.to_bytes(), Place::read(&golden)), (golden, Some(place)));
+    assert_eq!(Place::read(&block(1)), None);
+}
+
+#[test]
 fn a_place_that_cannot_be_is_no_block() {
     let (_directory, database) = made();
     for (first, place) in

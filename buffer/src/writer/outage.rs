@@ -100,9 +100,9 @@ impl Writer {
     }
 
     fn try_to_resume(&mut self, interruption: &mut Interruption) -> Result<(), Fault> {
-        // What every destination has makes room first.
+        // What nobody waits for makes room first.
         self.save_cursors()?;
-        self.delete_delivered()?;
+        self.delete_unneeded()?;
         if self.journal.has_failed() {
             self.journal.rest();
             let left = self.left_in_journal()?;

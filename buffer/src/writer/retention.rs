@@ -7,6 +7,8 @@
 //! 2. the manifest forgets the generation;
 //! 3. its directory is deleted;
 //! 4. (at the next start) generations that the mark covers or the manifest does not list are deleted.
+//!
+//! A disk that refuses in between is no different: what was announced is deleted first when it is back.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ pub(crate) struct DiskWatch {
 impl Writer {
     /// Brings the store to what its limits want, with room for `coming_bytes`.
     pub(super) fn make_room(&mut self, coming_bytes: PerLane<u64>) -> Result<(), Fault> {
+        self.finish_giving_up()?;
         while let Some(step) = self.next_step(coming_bytes) {
             match step {
                 Step::Delete(lane, through) => self.delete(lane, through)?,
@@ -48,8 +51,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes what its limits let go of what every destination has: a full disk may have room for that.
-    pub(super) fn delete_delivered(&mut self) -> Result<(), Fault> {
+    /// Deletes what was given up, and what its limits let go of what every destination has: a full disk may have room for that.
+    pub(super) fn delete_unneeded(&mut self) -> Result<(), Fault> {
+        self.finish_giving_up()?;
         while let Some(Step::Delete(lane, through)) = self.next_step(PerLane::default()) {
             self.delete(lane, through)?;
         }
@@ -138,10 +142,22 @@ impl Writer {
             let mut with = Lanes::default();
             with.shed_through[lane] = Some(through);
             self.announce(losses, with)?;
+            self.given_up[lane] = through;
             self.shared.shed_events.fetch_add(events, Ordering::Relaxed);
             self.forget_losses(lane, through)?;
         }
         self.drop_generations(lane, through)
+    }
+
+    /// Deletes what was announced as given up, if the disk refused that then: it is not announced again.
+    fn finish_giving_up(&self) -> Result<(), Fault> {
+        let is_there = |lane: Lane| {
+            let catalog = lock(&self.shared.catalog);
+            let oldest = catalog.lanes[lane].first().expect("every lane has an active generation");
+            oldest.phase == Phase::Sealed && oldest.extent.last <= self.given_up[lane]
+        };
+        let mut left = Lane::ALL.into_iter().filter(|&lane| is_there(lane));
+        left.try_for_each(|lane| self.drop_generations(lane, self.given_up[lane]))
     }
 
     /// The oldest generation of `lane`, complete.

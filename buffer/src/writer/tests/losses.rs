@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use penstock_events::{Event, Fact, Lane, Sequence};
+use penstock_events::{Event, Fact, Lane, Sequence, Value};
 use tempfile::TempDir;
 
-use super::{EIO, open, queue, until, wait};
+use super::{EIO, event, open, queue, until, wait};
 use crate::block::Tally;
 use crate::fault_injection::{heal, plan};
 use crate::manifest::GenerationId;
@@ -138,4 +138,40 @@ fn a_loss_that_a_refusing_disk_kept_out_of_the_manifest_is_announced_once() {
         assert_lost(&buffer, lost);
         heal(directory.path());
     }
+}
+
+#[test]
+fn what_is_given_up_for_want_of_room_is_announced_once_when_the_disk_keeps_the_manifest_as_it_was() {
+    // Of the manifest's changes some are rolls, and some forget what was given up.
+    for pass in 0..8 {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let buffer = open(&directory);
+        let mut made = 0;
+        let mut fill = |events: u64| {
+            let more = (made + 1..=made + events).map(large).collect();
+            made += events;
+            wait(wait(buffer.enqueue(more, Vec::new())).expect("there is room")).expect("sooner or later");
+        };
+        while buffer.status().shed_events == 0 {
+            fill(20);
+        }
+        plan(&directory.path().join("manifest"), "put", pass, 1, EIO);
+        (0..12).for_each(|_| fill(20));
+        until("it accepts", || buffer.status().condition == Condition::Accepting);
+        heal(&directory.path().join("manifest"));
+        let (there, named) = told(&buffer);
+        assert_eq!([named, there].concat(), (1..=made).collect::<Vec<_>>(), "each place once, pass {pass}");
+    }
+}
+
+/// A telemetry event of 4 KB that do not compress.
+fn large(n: u64) -> Event {
+    let mut state = n;
+    let noise = std::iter::from_fn(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from_u32(33 + (state >> 33) as u32 % 94)
+    });
+    let value = Some(Value::Text(noise.take(4_096).collect::<String>().into()));
+    let tag = "press-1.curve".parse().expect("a tag");
+    Event { fact: Fact::TelemetrySampled { tag, value, unit: None }, ..event(2 * n) }
 }
