@@ -17,7 +17,6 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Promise;
 use super::recording::Entry;
 use crate::fixture::Dice;
 
@@ -92,7 +91,7 @@ impl Disk {
 
     pub(super) fn apply(&mut self, entry: &Entry) {
         match entry {
-            Entry::Mark(mark) if mark.trim_end() == Promise::Killed.to_string() => {
+            killed if killed.is_kill() => {
                 self.open.clear();
                 self.nodes.iter_mut().for_each(|node| node.syncing.clear());
             }

@@ -59,6 +59,15 @@ fn without_fsync_of_directories_a_power_cut_is_found_to_take_events() {
     assert!(!broken.is_empty(), "the simulator does not bite");
 }
 
+#[test]
+fn the_runs_have_kills_and_disks_that_refuse_to_sync() {
+    let recorder = Recorder::new();
+    let entries: Vec<Entry> = (1..=6).flat_map(|seed| recorder.run(seed).entries).collect();
+    let failures = entries.iter().filter(|entry| matches!(entry, Entry::SyncFailed { .. })).count();
+    let kills = entries.iter().filter(|entry| entry.is_kill()).count();
+    assert!(failures > 5 && kills == 2, "{failures} syncs failed, and {kills} processes were killed");
+}
+
 /// Makes `cuts` cuts in as many runs as that takes: what each found broken.
 fn cut(cuts: usize, believing: Believing) -> Vec<String> {
     let recorder = Recorder::new();

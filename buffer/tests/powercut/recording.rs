@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::Promise;
 use super::sigkill::SIGKILL;
 use super::workload::{self, Life};
 
@@ -57,6 +58,13 @@ pub(super) enum Entry {
     },
     /// What the workload says of itself.
     Mark(String),
+}
+
+impl Entry {
+    /// Whether the process ended here, as the recorder says.
+    pub(super) fn is_kill(&self) -> bool {
+        matches!(self, Self::Mark(mark) if mark.trim_end() == Promise::Killed.to_string())
+    }
 }
 
 /// What a run did, and where.
