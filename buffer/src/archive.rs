@@ -99,21 +99,18 @@ impl<'a> Bounds<'a> {
 impl Found {
     /// Looks through the generation in `directory`. A file that is missing is one in which nothing is found.
     pub(crate) fn in_generation(directory: &Path, bounds: Bounds<'_>) -> io::Result<Self> {
-        Self::with_journal(directory, bounds, Vec::new())
+        Self::with_records(directory, bounds, Vec::new())
     }
 
-    /// The same, with what the journal [has](crate::journal::Left::log_of) for it.
-    pub(crate) fn with_journal(directory: &Path, bounds: Bounds<'_>, journaled: Vec<u8>) -> io::Result<Self> {
-        let mut parts = Vec::new();
+    /// The same, with records that are not in its log.
+    pub(crate) fn with_records(directory: &Path, bounds: Bounds<'_>, records: Vec<u8>) -> io::Result<Self> {
+        let mut parts = vec![Part::Memory(records)];
         for name in [log::NAME, "db"] {
             match File::open(directory.join(name)) {
                 Ok(file) => parts.push(Part::File(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-        }
-        if !journaled.is_empty() {
-            parts.push(Part::Memory(journaled));
         }
         let mut look = Look { bounds, blocks: BTreeMap::new(), state: BTreeMap::new(), goes_on: false };
         let mut unreadable = None;

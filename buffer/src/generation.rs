@@ -142,6 +142,21 @@ impl Database {
         Ok(())
     }
 
+    /// What was added and is not known to be in the log.
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        lock(&self.unlogged).rest()
+    }
+
+    /// Makes that durable in the log, when nothing is added any more and no checkpoint is under way. The database is not told.
+    pub(crate) fn log_rest(&self) -> Result<(), Fault> {
+        let rest = self.rest();
+        if !rest.is_empty() {
+            log::append(&self.directory, &rest)?;
+            lock(&self.unlogged).is_logged = true;
+        }
+        Ok(())
+    }
+
     /// Writes all of `entries` or nothing, to memory: sled writes them when it likes.
     fn apply(&self, entries: &Entries) -> Result<(), Fault> {
         if entries.is_empty() {

@@ -35,13 +35,27 @@ pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<u64> {
     let is_new = !path.exists();
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     // Behind whatever a crash left: that is no record, and stays where it is.
-    let base = file.metadata()?.len().next_multiple_of(PAGE_BYTES as u64);
-    file.write_all_at(records, base)?;
-    file.sync_data()?;
+    let end = file.metadata()?.len();
+    let base = end.next_multiple_of(PAGE_BYTES as u64);
+    if let Err(error) = file.write_all_at(records, base).and_then(|()| file.sync_data()) {
+        // Half of it is not to fill a disk that is full, and what may not be there is not to look as if it were.
+        drop(file.set_len(end));
+        return Err(error);
+    }
     if is_new {
         sync_directory(directory)?;
     }
     Ok(base)
+}
+
+/// Writes records again that stand at these places: whether they are more than the system's memory of them is not known. They are durable
+/// after the next [`append`].
+pub(crate) fn write_again(directory: &Path, records: &[(u64, Vec<u8>)]) -> io::Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let file = OpenOptions::new().write(true).open(directory.join(NAME))?;
+    records.iter().try_for_each(|(place, record)| file.write_all_at(record, *place))
 }
 
 /// The log of a generation, to be read.
@@ -91,6 +105,12 @@ impl Log {
         let mut block = vec![0; bytes];
         self.file.read_exact_at(&mut block, place.offset)?;
         Ok(block)
+    }
+
+    /// Whether these bytes stand at a place.
+    pub(crate) fn has(&self, place: u64, bytes: &[u8]) -> bool {
+        let mut there = vec![0; bytes.len()];
+        self.file.read_exact_at(&mut there, place).is_ok() && there == bytes
     }
 
     /// The record at a place.

@@ -15,6 +15,8 @@ use crate::journal::Record;
 pub(super) struct Unlogged {
     filling: Part,
     leaving: Option<Arc<Part>>,
+    /// Whether the log has all of it, and the database was not told.
+    pub(super) is_logged: bool,
 }
 
 /// Records that are written at once.
@@ -52,6 +54,15 @@ impl Unlogged {
     /// What was leaving is in the log, and found there.
     pub(super) fn left(&mut self) {
         self.leaving = None;
+    }
+
+    /// All that the log has not, as it goes there.
+    pub(super) fn rest(&self) -> Vec<u8> {
+        if self.is_logged {
+            Vec::new()
+        } else {
+            self.parts().flat_map(|part| &part.records).copied().collect()
+        }
     }
 
     /// The first block at or after `place`.

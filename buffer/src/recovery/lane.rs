@@ -97,14 +97,16 @@ impl Opening<'_> {
                 }
                 let order = last_order(&state);
                 match is_littered {
-                    true => OpenLane { told: Some(told), ..self.begin(head, &state)? },
+                    true => OpenLane { told: Some(told), ..self.begin(head, &state, told)? },
                     false => {
                         let (database, state) = (Arc::new(database), values(&state));
                         OpenLane { database, head, state, order, told: Some(told) }
                     }
                 }
             }
-            Active::Damaged { found, detail } => OpenLane { told, ..self.salvage(&path, found, &detail)? },
+            Active::Damaged { found, detail } => {
+                OpenLane { told, ..self.salvage(&path, found, told.unwrap_or_default(), &detail)? }
+            }
         };
         Ok(OpenLane { order: opened.order.max(recorded_order), ..opened })
     }
@@ -188,7 +190,13 @@ impl Opening<'_> {
     }
 
     /// Keeps what can be read of a damaged generation as a complete one, and goes on in another.
-    fn salvage(&mut self, path: &Path, found: Found, detail: &str) -> Result<OpenLane, OpenError> {
+    fn salvage(
+        &mut self,
+        path: &Path,
+        found: Found,
+        told: database::Told,
+        detail: &str,
+    ) -> Result<OpenLane, OpenError> {
         if self.lane == Lane::Business {
             // Whether the announcing of losses went through was to be read here.
             self.told.learn(&found.archive);
@@ -229,7 +237,7 @@ impl Opening<'_> {
             self.active_extent(extent);
         }
         let directory = self.directory;
-        let opened = self.begin(end, &state)?;
+        let opened = self.begin(end, &state, told)?;
         if is_empty {
             set_aside(directory, path);
         }
@@ -269,13 +277,13 @@ impl Opening<'_> {
             note(self.marks, self.lane, places, false);
             save_marks(self.directory, self.marks)?;
         }
-        self.begin(end, &State::new())
+        self.begin(end, &State::new(), database::Told::default())
     }
 
     /// Begins a generation behind `end`.
-    fn begin(&mut self, end: Sequence, state: &State) -> Result<OpenLane, OpenError> {
+    fn begin(&mut self, end: Sequence, state: &State, told: database::Told) -> Result<OpenLane, OpenError> {
         let order = last_order(state) + 1;
-        let start = Start { lane: self.lane, first: end.next(), at: self.now, order };
+        let start = Start { lane: self.lane, first: end.next(), at: self.now, order, told };
         let state = values(state);
         let Begun { id, database, .. } = add_generation(self.directory, self.manifest, start, &state)
             .map_err(|fault| fault_at(self.directory.root(), fault))?;

@@ -28,7 +28,7 @@ pub(super) fn rebuild(
 ) -> io::Result<Manifest> {
     let mut lanes = PerLane::default();
     for lane in Lane::ALL {
-        complete_log(directory, left, lane)?;
+        complete_logs(directory, left, lane)?;
         let mut generations = look_at(directory, lane, now, &mut told)?;
         let head = generations.iter().map(|one| one.extent.last).max().unwrap_or_default();
         if let Some(last) = generations.last_mut().filter(|last| last.is_empty()) {
@@ -42,12 +42,13 @@ pub(super) fn rebuild(
     Ok(Manifest { store: marks.store, lanes })
 }
 
-/// Puts what the journal has for the generation that grew into its log.
-fn complete_log(directory: &Directory, left: &Left, lane: Lane) -> io::Result<()> {
-    let Some(id) = directory.numbers(lane)?.into_iter().max() else { return Ok(()) };
-    let logged = left.log_of(lane, id);
-    if !logged.is_empty() {
-        log::append(&directory.generation(lane, id), &logged)?;
+/// Puts what the journal has into the logs. The generation that grew need not be the last: one may have been begun in vain.
+fn complete_logs(directory: &Directory, left: &Left, lane: Lane) -> io::Result<()> {
+    for id in directory.numbers(lane)? {
+        let logged = left.log_of(lane, id);
+        if !logged.is_empty() {
+            log::append(&directory.generation(lane, id), &logged)?;
+        }
     }
     Ok(())
 }

@@ -54,14 +54,22 @@ impl Recorded {
             note(&record)?;
             places.insert(record.order, place);
         }
-        let mut records = Vec::new();
-        let mut unlogged = Vec::new();
-        for record in left.of(lane, id).filter(|record| !places.contains_key(&record.order)) {
-            note(record)?;
-            unlogged.push((record.order, records.len() as u64));
-            record.put_into(&mut records, &[lane]);
+        // What the journal has may be with the system only where it stands in the log, and is about to be written over: a kill leaves it
+        // so, and a sync that failed.
+        let (mut again, mut unlogged, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        for record in left.of(lane, id) {
+            let mut bytes = Vec::new();
+            record.put_into(&mut bytes, &[lane]);
+            match places.get(&record.order) {
+                Some(&place) if log.has(place, &bytes) => again.push((place, bytes)),
+                Some(_) | None => {
+                    note(record)?;
+                    unlogged.push((record.order, records.len() as u64));
+                    records.append(&mut bytes);
+                }
+            }
         }
-        // Also when there is nothing: what a kill left may be with the system only, and is about to count as durable.
+        log::write_again(directory, &again)?;
         let base = log::append(directory, &records)?;
         places.extend(unlogged.into_iter().map(|(order, at)| (order, base + at)));
         let log = reopened(directory)?;

@@ -12,9 +12,8 @@ use penstock_events::{Lane, Sequence, Timestamp};
 use super::Writer;
 use crate::block::{PackedBlock, Tally};
 use crate::directory::Directory;
-use crate::durable_file::sync_directory;
 use crate::error::AppendError;
-use crate::generation::{Database, Entries, Fault, Writes, delete};
+use crate::generation::{Database, Entries, Fault, Told, Writes, delete};
 use crate::intake::Share;
 use crate::journal::Record;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest};
@@ -108,7 +107,11 @@ impl Writer {
             Lane::Telemetry => &BTreeMap::new(),
         };
         self.order += 1;
-        let start = Start { lane, first, at: (self.clock)(), order: self.order };
+        let shed_through =
+            PerLane::from_fn(|lane| Some(self.given_up[lane]).filter(|&place| place > Sequence::ZERO));
+        // What was announced of damage is in the marks.
+        let told = Told { shed_through, announced: 0 };
+        let start = Start { lane, first, at: (self.clock)(), order: self.order, told };
         let Begun { id, database, replaced } =
             add_generation(&self.shared.directory, &mut manifest, start, state)?;
         // On the shelf before it is listed: what is not there and listed is taken for complete.
@@ -146,6 +149,8 @@ pub(crate) struct Start {
     pub(crate) at: Timestamp,
     /// The order of the state that it begins with.
     pub(crate) order: u64,
+    /// What was announced by then, of which the store may not have all consequences.
+    pub(crate) told: Told,
 }
 
 /// A generation that is durable and listed.
@@ -161,7 +166,7 @@ pub(crate) struct Begun {
 pub(crate) fn add_generation(
     directory: &Directory,
     manifest: &mut Manifest,
-    Start { lane, first, at, order }: Start,
+    Start { lane, first, at, order, told }: Start,
     state: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Begun, Fault> {
     let generations = &mut manifest.lanes[lane];
@@ -170,7 +175,20 @@ pub(crate) fn add_generation(
     let free = |id: &GenerationId| !directory.generation(lane, *id).exists();
     let id = (highest + 1..).find(free).expect("numbers for more generations than a disk can hold");
     let path = directory.generation(lane, id);
-    let made = create(&path, state, order);
+    let writes = match lane {
+        Lane::Business => Writes {
+            state: state
+                .iter()
+                .map(|(key, value)| StateChange { key: key.clone(), value: value.clone() })
+                .collect(),
+            order,
+            shed_through: told.shed_through,
+            announced: Some(told.announced).filter(|&number| number > 0),
+            ..Writes::default()
+        },
+        Lane::Telemetry => Writes::default(),
+    };
+    let made = create(&path, lane, writes);
     let replaced = match generations.last_mut() {
         Some(last) if last.is_empty() => generations.pop().map(|empty| empty.id),
         Some(last) => {
@@ -180,27 +198,22 @@ pub(crate) fn add_generation(
         None => None,
     };
     generations.push(Generation::starting_at(id, first, at));
-    let database =
-        match made.and_then(|made| Ok(manifest::put(&directory.manifest(), manifest).map(|()| made)?)) {
-            Ok(made) => Arc::new(made),
-            Err(fault) => {
-                // Half a generation is not to fill a disk that is full.
-                delete(&path);
-                return Err(fault);
-            }
-        };
-    sync_directory(directory.root())?;
-    Ok(Begun { id, database, replaced })
+    match made.and_then(|made| Ok(manifest::save(&directory.manifest(), manifest).map(|()| made)?)) {
+        Ok(made) => Ok(Begun { id, database: Arc::new(made), replaced }),
+        Err(fault) => {
+            // Half a generation is not to fill a disk that is full.
+            delete(&path);
+            Err(fault)
+        }
+    }
 }
 
-fn create(path: &Path, state: &BTreeMap<String, Vec<u8>>, order: u64) -> Result<Database, Fault> {
+fn create(path: &Path, lane: Lane, writes: Writes) -> Result<Database, Fault> {
     let database = Database::create(path)?;
-    if !state.is_empty() {
-        let state = state.iter().map(|(key, value)| StateChange { key: key.clone(), value: value.clone() });
-        let writes = Writes { state: state.collect(), order, ..Writes::default() };
-        let mut record = Record { order, ..Record::default() };
-        record.entries.business = Entries::from(writes);
-        database.add(Lane::Business, &record)?;
+    let mut record = Record { order: writes.order, ..Record::default() };
+    record.entries[lane] = Entries::from(writes);
+    if !record.entries[lane].is_empty() {
+        database.add(lane, &record)?;
         database.checkpoint()?;
     }
     Ok(database)

@@ -2,8 +2,8 @@
 //!
 //! A commit that could not be written or synced leaves the journal and the logs in a state that nobody knows: after
 //! a failed `fdatasync` the system may hold pages for clean that the disk never got. So they are
-//! not written to again. The generations end, by the manifest, at the last commit that was durable, with what only the journal has of
-//! them in their logs; the commit that failed is made once more, into new generations. Until that has gone through,
+//! not written to again, but for the logs behind what was certain. The generations end, by the manifest, at the last commit that was
+//! durable, with all of them in their logs; the commit that failed is made once more, into new generations. Until that has gone through,
 //! groups wait, and with them those who append: that is the back pressure that makes polling wait.
 
 use std::time::{Duration, Instant};
@@ -14,10 +14,9 @@ use super::Writer;
 use super::commit::{Lanes, answer, refuse};
 use crate::archive::{Bounds, Found};
 use crate::error::AppendError;
-use crate::generation::{Fault, log};
+use crate::generation::Fault;
 use crate::intake::Share;
-use crate::journal::Left;
-use crate::manifest::Generation;
+use crate::manifest::{self, Generation};
 use crate::meters;
 use crate::shared::lock;
 use crate::status::{Cause, Outage};
@@ -37,6 +36,8 @@ pub(super) struct Commit {
 pub(crate) struct Interruption {
     /// The commit that is not durable; those after it wait.
     commit: Option<Commit>,
+    /// Whether the active generations are read without sled by now.
+    without_sled: bool,
     retry: Instant,
     pause: Duration,
 }
@@ -66,30 +67,29 @@ impl Writer {
 
     /// The disk refused. Keeps what is not durable until it is tried again.
     fn interrupt(&mut self, fault: &Fault, commit: Option<Commit>) {
-        self.interruption =
-            Some(Interruption { commit, retry: Instant::now() + FIRST_PAUSE, pause: FIRST_PAUSE });
-        self.note_refusal(fault, false);
+        let retry = Instant::now() + FIRST_PAUSE;
+        self.keep(Interruption { commit, without_sled: false, retry, pause: FIRST_PAUSE }, fault);
     }
 
-    fn note_refusal(&self, fault: &Fault, had_failed: bool) {
-        if self.journal.has_failed()
-            && !had_failed
-            && let Err(fault) = self.read_without_sled()
-        {
-            tracing::warn!(%fault, "what is durable may not be read before the disk is back");
+    fn keep(&mut self, mut interruption: Interruption, fault: &Fault) {
+        if self.journal.has_failed() && !interruption.without_sled {
+            let read = self.read_without_sled();
+            interruption.without_sled = read.is_ok();
+            if let Err(fault) = read {
+                tracing::warn!(%fault, "what is durable may not be read before the disk is back");
+            }
         }
+        self.interruption = Some(interruption);
         self.say_interrupted(fault);
     }
 
     /// Tries the disk again. What was kept is durable when this returns `true`.
     pub(super) fn resume(&mut self) -> bool {
         let Some(mut interruption) = self.interruption.take() else { return true };
-        let had_failed = self.journal.has_failed();
         if let Err(fault) = self.try_to_resume(&mut interruption) {
             interruption.pause = (interruption.pause * 2).min(LONGEST_PAUSE);
             interruption.retry = Instant::now() + interruption.pause;
-            self.interruption = Some(interruption);
-            self.note_refusal(&fault, had_failed);
+            self.keep(interruption, &fault);
             return false;
         }
         let outage = lock(&self.shared.outage).take();
@@ -100,13 +100,14 @@ impl Writer {
     }
 
     fn try_to_resume(&mut self, interruption: &mut Interruption) -> Result<(), Fault> {
+        // One whose directory could not be synced may be on disk, and say what never came to be.
+        manifest::save(&self.shared.directory.manifest(), &lock(&self.shared.catalog).clone())?;
         // What nobody waits for makes room first.
         self.save_cursors()?;
         self.delete_unneeded()?;
         if self.journal.has_failed() {
             self.journal.rest();
-            let left = self.left_in_journal()?;
-            Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane, &left))?;
+            Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane))?;
             self.journal.renew()?;
         }
         if let Some(commit) = interruption.commit.take() {
@@ -122,34 +123,21 @@ impl Writer {
     }
 
     /// Ends the active generation of `lane` at its last durable event and goes on in a new one.
-    fn restart(&mut self, lane: Lane, left: &Left) -> Result<(), Fault> {
-        let active = self.active_generation(lane);
-        let logged = left.log_of(lane, active.id);
-        if !active.is_empty() && !logged.is_empty() {
-            log::append(&self.shared.directory.generation(lane, active.id), &logged)?;
-        }
+    fn restart(&mut self, lane: Lane) -> Result<(), Fault> {
+        self.active[lane].log_rest()?;
         self.begin_generation(lane)
     }
 
     /// Has the active generations read from what is durable of them: sled does not find again what it could not write.
-    fn read_without_sled(&self) -> Result<(), Fault> {
-        let left = self.left_in_journal()?;
+    fn read_without_sled(&mut self) -> Result<(), Fault> {
+        self.journal.rest();
         for lane in Lane::ALL {
-            let active = self.active_generation(lane);
+            let active = self.look_at_active(lane, Generation::clone);
             let path = self.shared.directory.generation(lane, active.id);
-            let journaled = left.log_of(lane, active.id);
-            let found = Found::with_journal(&path, Bounds::of(&active), journaled)?;
+            let found = Found::with_records(&path, Bounds::of(&active), self.active[lane].rest())?;
             self.shared.shelf.replace(lane, active.id, found.archive);
         }
         Ok(())
-    }
-
-    fn left_in_journal(&self) -> Result<Left, Fault> {
-        Ok(Left::read(&self.shared.directory.journal())?)
-    }
-
-    fn active_generation(&self, lane: Lane) -> Generation {
-        self.look_at_active(lane, Generation::clone)
     }
 
     /// Refuses what is kept: the buffer closes while the disk refuses.

@@ -4,6 +4,7 @@ mod losses;
 mod state;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,13 +23,17 @@ const ENOSPC: i32 = 28;
 const OPERATIONS: [&str; 6] = ["write", "log", "sync", "create", "put", "sync directory"];
 
 fn open(directory: &TempDir) -> Buffer {
+    Buffer::open(options(directory)).expect("a store that opens")
+}
+
+fn options(directory: &TempDir) -> Options {
     let destination = "erp".parse().expect("a name");
     let gateway = "edge-01".parse().expect("a name");
     let mut options = Options::new(directory.path(), gateway, [destination]);
     // The smallest: so it rolls often.
     (options.max_bytes, options.generation_bytes) = (1 << 20, 2_000);
     options.min_free_bytes = 0;
-    Buffer::open(options).expect("a store that opens")
+    options
 }
 
 fn event(n: u64) -> Event {
@@ -166,6 +171,30 @@ fn closing_on_a_disk_that_refuses_refuses_what_waits() {
     assert!(closed.to_string().contains("disk full"), "{closed}");
     assert!(matches!(wait(waiting), Err(AppendError::Failed(_))));
     heal(directory.path());
+}
+
+/// Says once that the disk is full, after it is told to.
+static SCARCE: AtomicBool = AtomicBool::new(false);
+
+#[test]
+fn what_comes_after_a_roll_that_failed_at_its_last_sync_is_where_the_manifest_says() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut options = options(&directory);
+    options.min_free_bytes = 1;
+    options.free_bytes = |_| Ok(u64::from(!SCARCE.swap(false, Ordering::SeqCst)));
+    let buffer = Buffer::open(options).expect("a store that opens");
+    wait(queue(&buffer, 2)).expect("a disk that works");
+    // That of the store itself, after three in the new generation and its lane: the manifest was replaced by then.
+    plan(directory.path(), "sync directory", 3, 1, EIO);
+    SCARCE.store(true, Ordering::SeqCst);
+    for n in [4, 6, 8] {
+        wait(queue(&buffer, n)).expect("sooner or later");
+    }
+    heal(directory.path());
+    let expected: Vec<Event> = [2, 4, 6, 8].map(event).into();
+    assert_eq!(retained(&buffer), expected);
+    buffer.close().expect("a disk that works");
+    assert_eq!(retained(&open(&directory)), expected);
 }
 
 fn copy_directory(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
