@@ -140,7 +140,7 @@ impl Workload {
     fn begin(root: &Path, marks: File, seed: u64, life: Life) -> Self {
         let (size, mut dice) = (Size::of(seed), Dice::new(seed + ((life as u64) << 32)));
         let options = size.store(root);
-        let buffer = Buffer::open(options.clone()).expect("a buffer that opens");
+        let buffer = open(&options, &marks, life, &mut dice);
         let business = buffer.state().get(STATE).map_or(0, |value| stood(value));
         let made = PerLane { business, telemetry: buffer.heads().borrow().telemetry.0 };
         let end = (life == Life::Killed).then(|| dice.below(STEPS));
@@ -154,6 +154,10 @@ impl Workload {
     fn run(mut self) {
         for step in 0..STEPS {
             if self.end == Some(step) {
+                if self.dice.chance(30) {
+                    let syncs = 1 + self.dice.below(4);
+                    self.mark(&Promise::Refusing { syncs, writes: 0 });
+                }
                 let syncs = 1 + self.dice.below(8);
                 self.mark(&Promise::Dying { syncs });
                 self.append_for_ever();
@@ -383,6 +387,23 @@ impl Workload {
     fn mark(&self, promise: &Promise) {
         mark(&self.marks, promise);
     }
+}
+
+/// Opens the store; after a kill, the disk may refuse that a few times.
+fn open(options: &Options, marks: &File, life: Life, dice: &mut Dice) -> Buffer {
+    if life != Life::Second || dice.chance(60) {
+        return Buffer::open(options.clone()).expect("a buffer that opens");
+    }
+    mark(marks, &Promise::Refusing { syncs: 1 + dice.below(3), writes: 0 });
+    let deadline = Instant::now() + DEADLINE;
+    let buffer = loop {
+        match Buffer::open(options.clone()) {
+            Ok(buffer) => break buffer,
+            Err(error) => assert!(Instant::now() < deadline, "a buffer that opens: {error}"),
+        }
+    };
+    mark(marks, &Promise::Refusing { syncs: 0, writes: 0 });
+    buffer
 }
 
 /// Says what the workload was promised, in one call: to a recorder, or to the file.
