@@ -3,7 +3,7 @@
 //!
 //! What is [added](Database::add) is durable in the journal. A [checkpoint](Database::checkpoint) takes it into the generation's [log], many
 //! commits at once, and then into sled, so that sled never has what the log has not. Until then it is read from memory. A new database
-//! is `fsync`ed with its directories before it is listed anywhere, and never again: what sled lacks at a start it is
+//! is `fsync`ed with its directories before it is listed anywhere, and what sled writes later is left to chance: what it lacks at a start it is
 //! [given again](Database::redo), and its snapshots are not believed. sled panics on some damage and on some disk errors, so nothing of
 //! it runs outside [`contain`].
 

@@ -17,7 +17,7 @@
 //! - An event that a destination refuses for good is a dead letter of that destination before the cursor
 //!   passes it. A dead letter ends by delivery, or it is discarded and announced.
 //! - Memory does not grow with the backlog: a few open databases of 4 MB of cache each, 16,384
-//!   events on their way to the disk, what the journal has, and a handful of decoded blocks.
+//!   events on their way to the disk, the commits that the logs have not, and a handful of decoded blocks.
 //! - sled blocks and panics: it runs on the buffer's own threads and on those of readers, behind
 //!   `catch_unwind`. The crate uses no async runtime; `tokio` gives it channels only.
 //!
@@ -47,10 +47,11 @@
 //! | `3`, first place as u64 BE | a block: up to 250 events, under 12 KB, header and checksum of our own, zstd | where it stands in the log: offset u64 LE, length u32 LE |
 //! | `5` | the number of the last loss by damage that was announced (business) | the same |
 //!
-//! Each commit is in the journal, for both lanes, and then in the log of the generation that grows: `log` beside sled's file (`db`). sled writes over its own file elsewhere than where it adds to it, and counts as written what was never synced. So the log
-//! is what counts. While a generation grows, sled is how a place is found in it, and it never has what the log has not.
+//! Each commit is in the journal, for both lanes, and then in the log of the generation that grows: `log` beside sled's file (`db`).
+//! sled writes over its own file elsewhere than where it adds to it, and counts as written what was never synced. So the log is what
+//! counts. While a generation grows, sled is how a place is found in it, and it never has what the log has not.
 //!
-//! A complete generation is read without sled. Blocks and pieces of state say what they are and where they end, so they are
+//! A complete generation is read without sled, once it was closed. Blocks and pieces of state say what they are and where they end, so they are
 //! found by looking through its files, and reading one changes nothing on disk. sled would stop at the first
 //! byte that it does not like, and overwrite what comes after. Older versions left the blocks of a complete generation in sled's file
 //! alone; they are found there.
@@ -83,10 +84,11 @@
 //! # When the disk refuses
 //!
 //! ENOSPC, EIO and whatever else a write or a sync may get are a state ([`Condition::Suspended`]), not an end. After
-//! a failed `fdatasync` the system may hold pages for clean that never reached the disk, so nothing
-//! is written after it and no second sync is believed: the active generations end, by the manifest, at
-//! the last commit that was durable, with what the journal has of them in their logs, and the commit after that, kept in memory until
-//! then, is made once more into new generations; a journal that failed is made anew. The first attempt
+//! a failed `fdatasync` the system may hold pages for clean that never reached the disk, so no second sync of them
+//! is believed: a log loses what was being added, the active generations end, by the manifest, at
+//! the last commit that was durable, with all of it written into their logs from memory, and the commit after that, kept until
+//! then, is made once more into new generations; a journal that failed is made anew. Before all that, the manifest is written as it is
+//! in memory. The first attempt
 //! is after 20 ms, then each after twice the time, up to 5 s. Meanwhile appends wait (so polling does), what is
 //! durable is read (without sled) and acknowledged, and what is delivered is deleted if its time has come. A caller is
 //! told nothing before its events are durable. Only a defect fails the buffer for good.
@@ -135,7 +137,7 @@
 //! | `manifest` | its checksum, or it is missing beside generations | made again from the generations, which takes as long as reading them |
 //! | `cursors` | the same | everything that is retained is delivered again: twice is better than never |
 //! | `marks` | the same | made again; a damaged end of a lane is then taken to reach a million places further |
-//! | the journal, a log | a record's checksum, at the start; its commit is missing between others | what neither has of that commit is lost; the generation ends as a damaged one |
+//! | the journal, a log | a record's checksum, at the start; a block of its commit is missing between others | what neither has of that commit is lost; the generation ends as a damaged one |
 //! | a dead letter | its checksum, when it is read | its loss is announced, and it stays beside the others as `.damaged` |
 //! | a replay | its checksum, at the start | it stays beside the others as `.damaged`, and must be ordered again |
 //!
@@ -171,7 +173,7 @@
 //!
 //! | where | cost |
 //! |---|---|
-//! | before a commit is durable | appends that had not returned; one is there or not, and where it is longer than half of the journal one lane's part may be there without the other's |
+//! | before a commit is durable | appends that had not returned; one is there or not, and where it is longer than half of the journal, or the disk refused it, one lane's part may be there without the other's |
 //! | between commit and answer | nothing: the events are there, and their ids are the same if they are appended again |
 //! | while rolling or deleting | nothing: the directory is not listed, and deleted at the next start |
 //! | between gap and deletion | nothing: the deletion is finished at the next start, and no second gap is made |

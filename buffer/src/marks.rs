@@ -2,7 +2,7 @@
 //! announced yet. Pure, but for [`load`] and [`save`].
 //!
 //! They are what tells a generation that lost its end from one that ends there. They are written when the store is opened, when
-//! it is closed, whenever a lane has used up what was reserved for it, and when damage is found: a few times a day.
+//! it is closed, every minute while events come, whenever a lane has used up what was reserved for it, and when damage is found.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What the buffer's threads and its callers share: the catalog of generations, the cursors, the
 //! heads and the open generations.
 //!
-//! The writer and its pipeline are the only ones that change the catalog and the heads. Locks are held for a look or
+//! The writer is the only one that changes the catalog and the heads. Locks are held for a look or
 //! an assignment, save for the shelf's, under which a generation may be opened. The order is shelf
 //! before catalog.
 

@@ -1,5 +1,5 @@
-//! The writer: the one thread that changes anything on disk. It commits groups, rolls generations,
-//! keeps the cursors' file and the size in bounds.
+//! The writer: the one thread that decides what changes on disk. It commits groups, rolls generations,
+//! keeps the cursors' file and the size in bounds; only checkpoints are written by a thread of their own, at its word.
 //!
 //! [`commit`] is the way of one group to the disk; [`outage`] is what happens while the disk refuses; [`policy`] says what is deleted,
 //! when and why, and [`retention`] does it.

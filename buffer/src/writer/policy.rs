@@ -23,7 +23,7 @@ const UNSET_BEFORE: Timestamp = Timestamp::from_micros(1_735_689_600_000_000);
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) catalog: &'a Manifest,
-    /// The bytes of each lane, with those that are not durable yet.
+    /// The bytes of each lane's blocks.
     pub(super) stored_bytes: PerLane<u64>,
     /// What is about to be added.
     pub(super) coming_bytes: PerLane<u64>,
