@@ -11,7 +11,8 @@ use penstock_buffer::{
 use penstock_events::{Event, Fact, GapReason, Lane, Sequence};
 
 use super::Promise;
-use super::workload::{DESTINATIONS, STATE, Size, stood, telemetry};
+use super::run::Size;
+use super::workload::{DESTINATIONS, STATE, stood, telemetry};
 use crate::fixture::{DEADLINE, append, destination, piece, sample};
 
 /// How many commits come after a cut.

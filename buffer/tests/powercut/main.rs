@@ -19,6 +19,7 @@ mod disk;
 mod fixture;
 mod inspection;
 mod recording;
+mod run;
 mod sigkill;
 mod workload;
 
@@ -33,7 +34,7 @@ use disk::{Believing, Disk};
 use fixture::Dice;
 use inspection::{Promised, inspect};
 use recording::{Entry, Recorder};
-use workload::Size;
+use run::Size;
 
 const CUTS_A_RUN: usize = 20;
 const CUTS: usize = 200;

@@ -8,8 +8,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::Promise;
+use super::run::Life;
 use super::sigkill::SIGKILL;
-use super::workload::{self, Life};
+use super::workload;
 
 /// Something that happened, in the order in which it did.
 #[derive(Debug)]

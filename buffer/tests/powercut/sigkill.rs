@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::inspection::{Promised, inspect};
-use super::workload::{Life, Size};
+use super::run::{Life, Size};
 use super::{Dice, workload};
 
 const KILLS: usize = 200;

@@ -18,8 +18,9 @@ use penstock_events::normalizer::StateChange;
 use penstock_events::{Event, Fact, Lane, Sequence, Timestamp};
 
 use super::Promise;
+use super::run::{Life, Size};
 use crate::fixture::Dice;
-use crate::fixture::{DEADLINE, destination, large_sample, options, piece, sample, tiny, wait};
+use crate::fixture::{DEADLINE, destination, large_sample, piece, sample, wait};
 
 const NAME: &str = "workload::the_workload_runs_to_its_end";
 const ROOT: &str = "POWERCUT_STORE_IN";
@@ -55,55 +56,6 @@ fn the_workload_runs_to_its_end() {
     let marks =
         OpenOptions::new().write(true).create(true).truncate(true).open(marks).expect("a file for marks");
     Workload::begin(&root, marks, number(SEED), life).run();
-}
-
-/// Which part of a run a process is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Life {
-    /// All of it.
-    Only,
-    /// What comes before it is killed: only the recorder can do that.
-    Killed,
-    /// What comes after that.
-    Second,
-}
-
-impl Life {
-    const ALL: [Self; 3] = [Self::Only, Self::Killed, Self::Second];
-
-    /// Those of a run, one after the other.
-    pub(super) fn of(seed: u64) -> &'static [Self] {
-        if seed.is_multiple_of(3) { &[Self::Killed, Self::Second] } else { &[Self::Only] }
-    }
-}
-
-/// How large the store of a run is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Size {
-    /// The smallest that there is: it rolls, trims and sheds all the time.
-    Tiny,
-    /// As it comes: sled writes many segments before it is asked to sync any.
-    Usual,
-}
-
-impl Size {
-    pub(super) fn of(seed: u64) -> Self {
-        if seed.is_multiple_of(5) { Self::Usual } else { Self::Tiny }
-    }
-
-    /// How the store is opened.
-    pub(super) fn store(self, root: &Path) -> Options {
-        let options = options(&root.join("buffer"), &DESTINATIONS);
-        if self == Self::Tiny { tiny(options) } else { options }
-    }
-
-    /// How many samples an append has at most.
-    const fn samples(self) -> usize {
-        match self {
-            Self::Tiny => 40,
-            Self::Usual => 400,
-        }
-    }
 }
 
 /// The telemetry event with this ordinal; every seventh is large and does not compress.
