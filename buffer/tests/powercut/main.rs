@@ -18,6 +18,7 @@ mod disk;
 #[path = "../buffer/fixture.rs"]
 mod fixture;
 mod inspection;
+mod promised;
 mod recording;
 mod run;
 mod sigkill;
@@ -25,14 +26,19 @@ mod workload;
 
 use std::fmt;
 use std::fs;
+use std::iter;
+use std::num::NonZero;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use penstock_events::{Lane, Sequence};
 
 use disk::{Believing, Disk};
 use fixture::Dice;
-use inspection::{Promised, inspect};
+use inspection::{Thoroughness, inspect};
+use promised::Promised;
 use recording::{Entry, Recorder};
 use run::Size;
 
@@ -73,8 +79,16 @@ fn the_runs_have_kills_and_disks_that_refuse_to_sync() {
 fn cut(cuts: usize, believing: Believing) -> Vec<String> {
     let recorder = Recorder::new();
     let first = number_from("POWERCUT_FROM", 1);
-    let runs = first..first + cuts.div_ceil(CUTS_A_RUN);
-    runs.flat_map(|seed| cut_one_run(&recorder, seed as u64, believing)).collect()
+    let (next, end) = (AtomicUsize::new(first), first + cuts.div_ceil(CUTS_A_RUN));
+    let cut_some = || {
+        let seeds = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|&seed| seed < end);
+        seeds.flat_map(|seed| cut_one_run(&recorder, seed as u64, believing)).collect::<Vec<_>>()
+    };
+    let cutters = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let cutters: Vec<_> = (0..cutters).map(|_| scope.spawn(cut_some)).collect();
+        cutters.into_iter().flat_map(|cutter| cutter.join().expect("a run of the workload")).collect()
+    })
 }
 
 fn cut_one_run(recorder: &Recorder, seed: u64, believing: Believing) -> Vec<String> {
@@ -86,7 +100,7 @@ fn cut_one_run(recorder: &Recorder, seed: u64, believing: Believing) -> Vec<Stri
     let mut promised = Promised::default();
     let mut done = 0;
     let mut broken = Vec::new();
-    for place in places {
+    for (n, place) in places.into_iter().enumerate() {
         for entry in &recording.entries[done..place] {
             disk.apply(entry);
             if let Entry::Mark(mark) = entry {
@@ -96,7 +110,8 @@ fn cut_one_run(recorder: &Recorder, seed: u64, believing: Believing) -> Vec<Stri
         done = place;
         let left = tempfile::tempdir().expect("a temporary directory");
         disk.cut(&mut dice, left.path());
-        if let Err(reason) = inspect(left.path(), Size::of(seed), &promised) {
+        let thoroughness = if n % 4 == 0 { Thoroughness::ToTheEnd } else { Thoroughness::OpenedTwice };
+        if let Err(reason) = inspect(left.path(), Size::of(seed), &promised, thoroughness) {
             if let Some(kept) = std::env::var_os("POWERCUT_KEEP") {
                 let kept = Path::new(&kept).join(format!("{seed}-{place}"));
                 fs::rename(left.keep(), kept).expect("a directory on the same disk");

@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use super::inspection::{Promised, inspect};
+use super::inspection::{Thoroughness, inspect};
+use super::promised::Promised;
 use super::run::{Life, Size};
 use super::{Dice, workload};
 
@@ -36,8 +37,8 @@ fn kill_some(seeds: impl Iterator<Item = u64>, whole: usize) {
         let mut dice = Dice::new(seed);
         let place = tempfile::tempdir().expect("a temporary directory");
         let was_killed = run_until(place.path(), seed, dice.below(whole), &mut dice);
-        if let Err(reason) = inspect(place.path(), Size::of(seed), &promised_in(&place.path().join("marks")))
-        {
+        let promised = promised_in(&place.path().join("marks"));
+        if let Err(reason) = inspect(place.path(), Size::of(seed), &promised, Thoroughness::ToTheEnd) {
             panic!("seed {seed}: {reason}");
         }
         killed += usize::from(was_killed);
