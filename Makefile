@@ -35,7 +35,7 @@ deny: ## licences, banned crates, sources and, with a network, advisories
 		echo "The advisory database could not be fetched: advisories were NOT checked." >&2; \
 	fi
 
-torture: ## cut the power 10,000 times (about a quarter of an hour; POWERCUTS=n for another number)
+torture: ## cut the power 10,000 times (about twenty minutes; POWERCUTS=n for another number)
 	POWERCUTS=$(or $(POWERCUTS),10000) cargo test --release --locked --package penstock-buffer --test powercut
 
 soak: peers ## break the connection to an OPC UA server 1,000 times (about five minutes; RECONNECTS=n for another number)

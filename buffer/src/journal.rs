@@ -267,13 +267,14 @@ impl Drop for Checkpoints {
 pub(crate) struct Left {
     /// In the order in which they were written.
     records: Vec<Record>,
+    is_there: bool,
 }
 
 impl Left {
     /// Reads the journal at `path`. One that is not there has nothing.
     pub(crate) fn read(path: &Path) -> Result<Self, InvalidFile> {
         match File::open(path) {
-            Ok(file) => Ok(Self { records: records(&read_whole(file)?)? }),
+            Ok(file) => Ok(Self { records: records(&read_whole(file)?)?, is_there: true }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error.into()),
         }
@@ -284,6 +285,13 @@ impl Left {
         self.records
             .iter()
             .filter(move |record| record.generations[lane] == id && !record.entries[lane].is_empty())
+    }
+
+    /// The order of the first commit in it, 0 when there is none; `None` after a clean end.
+    pub(crate) fn first_order(&self) -> Option<u64> {
+        // What only tells that a long commit is durable has none.
+        let orders = self.records.iter().map(|record| record.order).filter(|&order| order > 0);
+        self.is_there.then(|| orders.min().unwrap_or_default())
     }
 
     /// The order of the last commit in it.

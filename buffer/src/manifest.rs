@@ -174,6 +174,11 @@ pub(crate) fn load(path: &Path) -> Result<Option<Manifest>, InvalidFile> {
     found.map(|(version, payload)| stored::decode(version, &payload)).transpose()
 }
 
+/// Like [`save`], but durable only once the directory is synced.
+pub(crate) fn put(path: &Path, manifest: &Manifest) -> io::Result<()> {
+    durable_file::put(path, &KIND, &stored::encode(manifest))
+}
+
 /// Replaces the manifest at `path`.
 pub(crate) fn save(path: &Path, manifest: &Manifest) -> io::Result<()> {
     durable_file::replace(path, &KIND, &stored::encode(manifest))

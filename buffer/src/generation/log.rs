@@ -48,14 +48,15 @@ pub(crate) fn append(directory: &Path, records: &[u8]) -> io::Result<u64> {
     Ok(base)
 }
 
-/// Writes records again that stand at these places: whether they are more than the system's memory of them is not known. They are durable
-/// after the next [`append`].
-pub(crate) fn write_again(directory: &Path, records: &[(u64, Vec<u8>)]) -> io::Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let file = OpenOptions::new().write(true).open(directory.join(NAME))?;
-    records.iter().try_for_each(|(place, record)| file.write_all_at(record, *place))
+/// Writes the records at these places once more where they stand: whether they are more than the system's memory of them is not known. They
+/// are durable after the next [`append`].
+pub(crate) fn write_again(directory: &Path, mut places: impl Iterator<Item = u64>) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(directory.join(NAME))?;
+    let log = Log { length: file.metadata()?.len(), file };
+    places.try_for_each(|place| match log.bytes_at(place) {
+        Some(record) => log.file.write_all_at(&record, place),
+        None => Ok(()),
+    })
 }
 
 /// The log of a generation, to be read.
@@ -141,13 +142,19 @@ impl Log {
 
     /// The record that stands at a place, if one does that can be read, and how long it is.
     fn whole_at(&self, place: u64) -> Result<Option<(Record, u64)>, InvalidFile> {
+        let Some(bytes) = self.bytes_at(place) else { return Ok(None) };
+        Ok(Record::find(&bytes)?.map(|record| (record, bytes.len() as u64)))
+    }
+
+    /// As many bytes as the record has that begins at a place, if one does that can be read.
+    fn bytes_at(&self, place: u64) -> Option<Vec<u8>> {
         let mut start = [0; Record::START_BYTES];
-        let Ok(()) = self.file.read_exact_at(&mut start, place) else { return Ok(None) };
-        let most = MAX_RECORD_BYTES.min(self.length - place);
-        let Some(length) = Record::length(&start).filter(|&length| length <= most) else { return Ok(None) };
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-        let Ok(()) = self.file.read_exact_at(&mut bytes, place) else { return Ok(None) };
-        Ok(Record::find(&bytes)?.map(|record| (record, length)))
+        self.file.read_exact_at(&mut start, place).ok()?;
+        let most = MAX_RECORD_BYTES.min(self.length.checked_sub(place)?);
+        let length = Record::length(&start).filter(|&length| length <= most)?;
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        self.file.read_exact_at(&mut bytes, place).ok()?;
+        Some(bytes)
     }
 }
 

@@ -54,22 +54,21 @@ impl Recorded {
             note(&record)?;
             places.insert(record.order, place);
         }
-        // What the journal has may be with the system only where it stands in the log, and is about to be written over: a kill leaves it
-        // so, and a sync that failed.
-        let (mut again, mut unlogged, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        // What came to the log since the journal began may be with the system only: a kill leaves it so, and a sync that failed. It is about
+        // to count as durable.
+        if let Some(order) = left.first_order() {
+            log::write_again(directory, places.range(order..).map(|(_, &place)| place))?;
+        }
+        let (mut unlogged, mut records) = (Vec::new(), Vec::new());
         for record in left.of(lane, id) {
             let mut bytes = Vec::new();
             record.put_into(&mut bytes, &[lane]);
-            match places.get(&record.order) {
-                Some(&place) if log.has(place, &bytes) => again.push((place, bytes)),
-                Some(_) | None => {
-                    note(record)?;
-                    unlogged.push((record.order, records.len() as u64));
-                    records.append(&mut bytes);
-                }
+            if places.get(&record.order).is_none_or(|&place| !log.has(place, &bytes)) {
+                note(record)?;
+                unlogged.push((record.order, records.len() as u64));
+                records.append(&mut bytes);
             }
         }
-        log::write_again(directory, &again)?;
         let base = log::append(directory, &records)?;
         places.extend(unlogged.into_iter().map(|(order, at)| (order, base + at)));
         let log = reopened(directory)?;

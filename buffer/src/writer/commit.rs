@@ -12,6 +12,7 @@ use penstock_events::{Lane, Sequence, Timestamp};
 use super::Writer;
 use crate::block::{PackedBlock, Tally};
 use crate::directory::Directory;
+use crate::durable_file::sync_directory;
 use crate::error::AppendError;
 use crate::generation::{Database, Entries, Fault, Told, Writes, delete};
 use crate::intake::Share;
@@ -198,14 +199,18 @@ pub(crate) fn add_generation(
         None => None,
     };
     generations.push(Generation::starting_at(id, first, at));
-    match made.and_then(|made| Ok(manifest::save(&directory.manifest(), manifest).map(|()| made)?)) {
-        Ok(made) => Ok(Begun { id, database: Arc::new(made), replaced }),
-        Err(fault) => {
-            // Half a generation is not to fill a disk that is full.
-            delete(&path);
-            Err(fault)
-        }
-    }
+    let database =
+        match made.and_then(|made| Ok(manifest::put(&directory.manifest(), manifest).map(|()| made)?)) {
+            Ok(made) => Arc::new(made),
+            Err(fault) => {
+                // Half a generation is not to fill a disk that is full.
+                delete(&path);
+                return Err(fault);
+            }
+        };
+    // If this fails the manifest may be on disk, and what it lists is to be there.
+    sync_directory(directory.root())?;
+    Ok(Begun { id, database, replaced })
 }
 
 fn create(path: &Path, lane: Lane, writes: Writes) -> Result<Database, Fault> {

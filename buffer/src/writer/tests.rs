@@ -197,6 +197,34 @@ fn what_comes_after_a_roll_that_failed_at_its_last_sync_is_where_the_manifest_sa
     assert_eq!(retained(&open(&directory)), expected);
 }
 
+#[test]
+fn a_start_that_a_refusing_disk_broke_off_anywhere_is_made_again_and_costs_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let buffer = open(&directory);
+    for n in 1..=5 {
+        wait(queue(&buffer, n)).expect("a disk that works");
+    }
+    let (mut broken_off, expected) = (0, (1..=5).map(event).collect::<Vec<_>>());
+    for (operation, pass) in
+        OPERATIONS.into_iter().flat_map(|operation| (0..8).map(move |pass| (operation, pass)))
+    {
+        // What a crash leaves, and no database: so new generations are begun.
+        let crashed = tempfile::tempdir().expect("a temporary directory");
+        copy_directory(directory.path(), crashed.path()).expect("a store at rest");
+        for lane in Lane::ALL {
+            std::fs::remove_file(crashed.path().join(format!("{lane}/00000001/db"))).expect("sled's file");
+        }
+        plan(crashed.path(), operation, pass, 1, EIO);
+        let opened = Buffer::open(options(&crashed));
+        heal(crashed.path());
+        broken_off += usize::from(opened.is_err());
+        let buffer = opened.unwrap_or_else(|_| open(&crashed));
+        assert_eq!(retained(&buffer), expected, "{operation} failed after {pass}");
+        assert_eq!(buffer.state()["n"], 5_u64.to_be_bytes(), "{operation} failed after {pass}");
+    }
+    assert!(broken_off > 10, "{broken_off} starts were broken off");
+}
+
 fn copy_directory(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
