@@ -76,19 +76,12 @@ fn a_peek_shows_the_newest_or_what_a_destination_is_to_get_next() {
     assert_eq!(sequences(&["--destination", "enterprise"]), [] as [u64; 0]);
 }
 
-/// Damages one block of the generation in a file: every copy of it, since sled writes a value again when it puts pages
-/// together, in an order of its own, and a block of which one copy is whole is not lost.
-fn damage_a_block(file: &Path) {
-    let mut bytes = fs::read(file).unwrap();
-    let begins = |at: &usize, begin: &[u8]| bytes[*at..].starts_with(begin);
-    let first = (0..bytes.len()).find(|at| begins(at, b"PSB")).expect("blocks begin so");
-    // With the version and the checksum that follow it is this block's only.
-    let envelope = &bytes[first..first + 8];
-    let copies: Vec<usize> = (0..bytes.len()).filter(|at| begins(at, envelope)).collect();
-    for copy in copies {
-        bytes[copy + 8] ^= 0x55;
-    }
-    fs::write(file, bytes).unwrap();
+/// Damages the first block of a generation in its log.
+fn damage_a_block(log: &Path) {
+    let mut bytes = fs::read(log).unwrap();
+    let first = bytes.windows(3).position(|at| at == b"PSB").expect("blocks begin so");
+    bytes[first + 8] ^= 0x55;
+    fs::write(log, bytes).unwrap();
 }
 
 #[test]
@@ -96,7 +89,7 @@ fn damage_is_found_by_generation_and_ends_with_the_status_of_bad_data() {
     let mut gateway = stocked(40_000);
     let sound = gateway.command(&["buffer", "verify"]);
     assert_eq!(sound.code(), 0, "{}", sound.stderr());
-    damage_a_block(&gateway.path("data/telemetry/00000001/db"));
+    damage_a_block(&gateway.path("data/telemetry/00000001/log"));
 
     for is_running in [false, true] {
         if is_running {
