@@ -134,7 +134,7 @@ impl Journal {
             self.file = make(&self.path, self.half_bytes)?;
             self.is_broken = false;
         }
-        // What the logs lack of these generations was put there from what stands in the journal.
+        // What the logs lacked of these generations was put there from memory.
         drop(self.checkpoints.end());
         self.ahead = PerLane::default();
         self.has_failed = false;

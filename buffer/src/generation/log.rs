@@ -1,5 +1,5 @@
 //! The log of a generation: all that was ever put into it, as records of the journal's form, one behind the other. What is
-//! added at once begins with a page, so that no page is written to twice.
+//! added at once begins with a page, so that adding puts nothing at risk that stands there.
 //!
 //! Here the blocks stand, and nowhere else once the journal has gone on. sled only has their places: it writes over what it has
 //! written elsewhere, and takes for written what was never synced, so nothing that counts is left to its file.

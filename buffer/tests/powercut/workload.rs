@@ -112,7 +112,7 @@ impl Workload {
                 }
                 let syncs = 1 + self.dice.below(8);
                 self.mark(&Promise::Dying { syncs });
-                self.append_for_ever();
+                self.append_until_killed();
             }
             match self.dice.below(100) {
                 0..50 => self.append(1),
@@ -153,12 +153,13 @@ impl Workload {
         self.mark(&Promise::Refusing { syncs: 0, writes: 0 });
     }
 
-    /// Until it is killed.
-    fn append_for_ever(&mut self) -> ! {
-        loop {
+    /// Until it is killed, which takes a few.
+    fn append_until_killed(&mut self) -> ! {
+        for _ in 0..1_000 {
             self.append(2);
             self.leave_room();
         }
+        panic!("nobody killed it");
     }
 
     /// What was acknowledged last before a kill may be forgotten.
