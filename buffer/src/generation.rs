@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use penstock_events::{Lane, Sequence};
+use penstock_events::{Event, Lane, Sequence};
 
 use crate::block::{self, Header};
 use crate::durable_file::sync_directory;
@@ -52,11 +52,10 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Decodes all of it: its header.
-    pub(crate) fn unpack(&self) -> Result<Header, Fault> {
+    /// Its header and its events.
+    pub(crate) fn unpack(&self) -> Result<(Header, Vec<Event>), Fault> {
         let first = self.first;
-        let unpacked = contain(|| block::unpack(&self.bytes).map_err(|error| Fault::Block { first, error }))?;
-        Ok(unpacked.0)
+        contain(|| block::unpack(&self.bytes).map_err(|error| Fault::Block { first, error }))
     }
 }
 

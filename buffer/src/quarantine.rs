@@ -17,8 +17,21 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// How many files and directories are kept.
 const MAX_THINGS: usize = 64;
 
-/// Moves `path` into the quarantine of the store at `root`; where it is then. Nothing happens to what is not there.
-pub(crate) fn set_aside(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+/// Moves `path` into the quarantine of the store at `root`, and says so in the log. That it cannot be moved hinders nothing.
+pub(crate) fn set_aside(root: &Path, path: &Path) {
+    match quarantined(root, path) {
+        Ok(Some(aside)) => {
+            tracing::error!(path = %path.display(), aside = %aside.display(), "moved to quarantine");
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "it could not be moved to quarantine");
+        }
+    }
+}
+
+/// Where it is then. Nothing happens to what is not there.
+fn quarantined(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -99,7 +112,7 @@ mod tests {
         for n in 0..MAX_THINGS as u64 + 3 {
             fs::write(root.join("manifest"), n.to_string()).expect("a writable directory");
             let aside =
-                set_aside(root, &root.join("manifest")).expect("a writable directory").expect("it is there");
+                quarantined(root, &root.join("manifest")).expect("a writable directory").expect("it is there");
             assert_eq!(fs::read_to_string(aside).expect("it was moved"), n.to_string());
         }
         let kept = things(&root.join("quarantine")).expect("a directory");
@@ -113,9 +126,9 @@ mod tests {
         let generation = store.path().join("telemetry/00000007");
         fs::create_dir_all(&generation).expect("a writable directory");
         fs::write(generation.join("db"), "damaged").expect("a writable directory");
-        let aside = set_aside(store.path(), &generation).expect("a writable directory");
+        let aside = quarantined(store.path(), &generation).expect("a writable directory");
         assert_eq!(aside, Some(store.path().join("quarantine/000001-telemetry-00000007")));
         assert!(aside.is_some_and(|aside| aside.join("db").exists()));
-        assert_eq!(set_aside(store.path(), &generation).expect("nothing to do"), None);
+        assert_eq!(quarantined(store.path(), &generation).expect("nothing to do"), None);
     }
 }

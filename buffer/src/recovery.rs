@@ -29,7 +29,7 @@ use crate::manifest::{self, Manifest};
 use crate::marks::{self, Marks, RESERVED_PLACES};
 use crate::options::{MIN_MAX_BYTES, Options, StartAt};
 use crate::per_lane::{Heads, PerLane, SequenceRange};
-use crate::quarantine;
+use crate::quarantine::set_aside;
 use crate::replay::Register;
 use lane::{OpenLane, Opening};
 use told::Told;
@@ -204,7 +204,7 @@ impl<T> Small<T> {
                     path = %path.display(), detail,
                     "a file of the buffer is damaged; the buffer starts without it: check the disk"
                 );
-                set_aside(directory, &path);
+                set_aside(directory.root(), &path);
                 None
             }
         }
@@ -256,7 +256,7 @@ fn finish_shedding(
         if generation.extent.holes.is_empty() {
             delete(&path);
         } else {
-            set_aside(directory, &path);
+            set_aside(directory.root(), &path);
         }
     }
     Ok(())
@@ -288,19 +288,6 @@ fn place_cursors(options: &Options, stored: Option<Cursors>, heads: Heads, manif
 fn save_marks(directory: &Directory, marks: &Marks) -> Result<(), OpenError> {
     let path = directory.marks();
     marks::save(&path, marks).map_err(|error| OpenError::Io { path, error })
-}
-
-/// Moves what is damaged into quarantine. That it cannot be moved hinders nothing.
-fn set_aside(directory: &Directory, path: &Path) {
-    match quarantine::set_aside(directory.root(), path) {
-        Ok(Some(aside)) => {
-            tracing::error!(path = %path.display(), aside = %aside.display(), "moved to quarantine");
-        }
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "it could not be moved to quarantine");
-        }
-    }
 }
 
 /// Why a file that is not set aside keeps the store from being opened.

@@ -6,7 +6,7 @@ use penstock_events::{Event, Sequence};
 
 use crate::archive::Archive;
 use crate::block::{self, Header};
-use crate::generation::{Database, Fault, Stored, contain};
+use crate::generation::{Database, Fault, Stored};
 
 /// An open generation.
 #[derive(Clone)]
@@ -20,8 +20,7 @@ pub(crate) enum Source {
 impl Source {
     /// The events of the block that holds `sequence`, with its header.
     pub(crate) fn block_with(&self, sequence: Sequence) -> Result<(Header, Vec<Event>), Fault> {
-        let Stored { first, bytes } = self.stored_block_with(sequence)?;
-        let unpacked = contain(|| block::unpack(&bytes).map_err(|error| Fault::Block { first, error }))?;
+        let unpacked = self.stored_block_with(sequence)?.unpack()?;
         covering(sequence, &unpacked.0).map(|()| unpacked)
     }
 

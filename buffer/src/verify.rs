@@ -181,8 +181,8 @@ impl Check {
             }
         };
         match stored.unpack() {
-            Ok(header) if header.first == stored.first => self.good(&header, stored.bytes.len() as u64),
-            Ok(header) => {
+            Ok((header, _)) if header.first == stored.first => self.good(&header, stored.bytes.len() as u64),
+            Ok((header, _)) => {
                 self.problem(stored.first, format!("the block that stands here begins at {}", header.first));
             }
             Err(fault) => self.problem(stored.first, fault.to_string()),

@@ -9,7 +9,7 @@ use penstock_events::{EventType, Lane, Sequence, Timestamp};
 
 use super::recorded::Recorded;
 use super::told::Told;
-use super::{fault_at, save_marks, set_aside};
+use super::{fault_at, save_marks};
 use crate::archive::{Archive, Bounds, Found};
 use crate::block::{InvalidBlock, Tally};
 use crate::directory::Directory;
@@ -19,6 +19,7 @@ use crate::journal::Left;
 use crate::manifest::{Extent, Manifest};
 use crate::marks::{Marks, RESERVED_PLACES};
 use crate::per_lane::SequenceRange;
+use crate::quarantine::set_aside;
 use crate::writer::{Begun, Start, add_generation};
 
 /// The end of what can be looked for: a place that is never used.
@@ -239,7 +240,7 @@ impl Opening<'_> {
         let directory = self.directory;
         let opened = self.begin(end, &state, told)?;
         if is_empty {
-            set_aside(directory, path);
+            set_aside(directory.root(), path);
         }
         Ok(opened)
     }

@@ -7,7 +7,6 @@ use std::io;
 
 use penstock_events::{Lane, Sequence, Timestamp};
 
-use super::set_aside;
 use super::told::Told;
 use crate::archive::{Bounds, Found};
 use crate::directory::Directory;
@@ -16,6 +15,7 @@ use crate::journal::Left;
 use crate::manifest::{Generation, GenerationId, Manifest};
 use crate::marks::Marks;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
+use crate::quarantine::set_aside;
 
 /// The manifest of the store `store`, whose lanes reached `floor` at least. What is missing between and within
 /// its generations is noted in `marks`, unless it was `told`; the last of each lane is left to be opened.
@@ -69,7 +69,7 @@ fn look_at(
         let path = directory.generation(lane, id);
         let found = Found::in_generation(&path, Bounds { first: None, last: beyond.before(), holes: &[] })?;
         if found.is_empty() && !generations.is_empty() {
-            set_aside(directory, &path);
+            set_aside(directory.root(), &path);
             continue;
         }
         if lane == Lane::Business {

@@ -173,12 +173,7 @@ impl Writer {
     pub(super) fn set_aside(&self, lane: Lane, generation: &Generation) {
         let path = self.shared.directory.generation(lane, generation.id);
         self.shared.shelf.take(lane, generation.id);
-        match quarantine::set_aside(self.shared.directory.root(), &path) {
-            Ok(aside) => tracing::warn!(path = %path.display(), ?aside, "moved to quarantine"),
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "it could not be moved to quarantine");
-            }
-        }
+        quarantine::set_aside(self.shared.directory.root(), &path);
     }
 
     fn undelivered(&self, lost: &Lost) -> Option<Loss> {

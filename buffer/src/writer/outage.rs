@@ -151,6 +151,8 @@ impl Writer {
         let mut outage = lock(&self.shared.outage);
         let cause = Cause::of(fault);
         match &mut *outage {
+            // What failed before was said.
+            Some(_) if matches!(fault, Fault::Stopped) => {}
             // Once is enough, unless it is about something else now.
             Some(known) if known.cause == cause => known.detail = fault.to_string(),
             _ => {

@@ -23,8 +23,6 @@ const UNSET_BEFORE: Timestamp = Timestamp::from_micros(1_735_689_600_000_000);
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) catalog: &'a Manifest,
-    /// The bytes of each lane's blocks.
-    pub(super) stored_bytes: PerLane<u64>,
     /// What is about to be added.
     pub(super) coming_bytes: PerLane<u64>,
     /// Up to where every destination has each lane.
@@ -100,9 +98,9 @@ impl View<'_> {
 
     /// What is more than there is room for.
     fn over(&self, limits: &Limits) -> Option<Step> {
-        let bytes = PerLane::from_fn(|lane| self.stored_bytes[lane] + self.coming_bytes[lane]);
+        let bytes = PerLane::from_fn(|lane| self.catalog.stored_bytes(lane) + self.coming_bytes[lane]);
         let too_much = bytes.business + bytes.telemetry > limits.max_bytes;
-        let has_telemetry = self.stored_bytes.telemetry > 0;
+        let has_telemetry = self.catalog.stored_bytes(Lane::Telemetry) > 0;
         if too_much || self.is_scarce(limits) {
             let delivered = ORDER.into_iter().find_map(|lane| self.delete_oldest(lane));
             let reason = if too_much { GapReason::BufferFull } else { GapReason::DiskFull };
@@ -183,7 +181,6 @@ mod tests {
     fn view(catalog: &Manifest, now: i64) -> View<'_> {
         View {
             catalog,
-            stored_bytes: PerLane::from_fn(|lane| catalog.lanes[lane].len() as u64 * GENERATION_BYTES),
             coming_bytes: PerLane::default(),
             delivered: PerLane::default(),
             delivered_to_all: everything(),
@@ -293,11 +290,9 @@ mod tests {
         assert_eq!(step(business), Some(Step::Delete(Lane::Business, Sequence(10))));
         let full_of = Some(Step::GiveUp(Lane::Telemetry, GapReason::BufferFull));
         assert_eq!(step(PerLane::default()), full_of);
-        let no_telemetry = PerLane { business: 2_000, telemetry: 0 };
-        assert_eq!(
-            View { stored_bytes: no_telemetry, ..full(PerLane::default()) }.next_step(&limits()),
-            None
-        );
+        let empty = vec![Generation::starting_at(1, Sequence(1), hour(0))];
+        let no_telemetry = Manifest { store: 1, lanes: PerLane { business: lane(&[1; 19]), telemetry: empty } };
+        assert_eq!(view(&no_telemetry, 2).next_step(&limits()), None);
     }
 
     #[test]

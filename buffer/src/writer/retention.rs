@@ -65,10 +65,8 @@ impl Writer {
         let needed_from = self.shared.replays.needed_from(&self.shared.destinations);
         let (step, is_scarce) = {
             let catalog = lock(&self.shared.catalog);
-            let stored_bytes = PerLane::from_fn(|lane| catalog.stored_bytes(lane));
             let view = View {
                 catalog: &catalog,
-                stored_bytes,
                 coming_bytes,
                 delivered: PerLane::from_fn(|lane| self.delivered(lane)),
                 delivered_to_all: PerLane::from_fn(|lane| self.delivered_to_all(lane)),

@@ -5,12 +5,12 @@ use std::fs;
 use penstock_events::{Event, Fact, Lane, Sequence, Value};
 use tempfile::TempDir;
 
-use super::{EIO, event, open, queue, until, wait};
+use super::{EIO, ENOSPC, event, open, queue, until, wait};
 use crate::block::Tally;
 use crate::fault_injection::{heal, plan};
 use crate::manifest::GenerationId;
 use crate::marks;
-use crate::{Buffer, Condition, SequenceRange};
+use crate::{AppendError, Buffer, Condition, SequenceRange};
 
 const TELEMETRY: Lane = Lane::Telemetry;
 
@@ -138,6 +138,24 @@ fn a_loss_that_a_refusing_disk_kept_out_of_the_manifest_is_announced_once() {
         assert_lost(&buffer, lost);
         heal(directory.path());
     }
+}
+
+#[test]
+fn closing_with_a_loss_to_tell_on_a_disk_that_refuses_says_why_it_refuses() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (id, SequenceRange { first: Sequence(first), .. }) = store(&directory);
+    let lost = places(first, first + 1);
+    note(&directory, lost);
+    damage(&directory, TELEMETRY, id, lost);
+    plan(directory.path(), "write", 0, usize::MAX, ENOSPC);
+    let buffer = open(&directory);
+    let waiting = queue(&buffer, 1);
+    until("it is suspended", || matches!(buffer.status().condition, Condition::Suspended(_)));
+    let closed = buffer.close().expect_err("the disk is full");
+    assert!(closed.to_string().contains("disk full"), "{closed}");
+    assert!(matches!(wait(waiting), Err(AppendError::Failed(why)) if why.contains("disk full")));
+    heal(directory.path());
+    assert_lost(&open(&directory), lost);
 }
 
 #[test]
