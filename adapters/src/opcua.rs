@@ -47,6 +47,7 @@ mod skew;
 mod status;
 mod structure;
 mod tag;
+mod transport;
 mod visit;
 
 pub use browse::{Browse, BrowseProgress, Class, Found, FoundNode, FoundVariable, NoSession, Shape, Shown};

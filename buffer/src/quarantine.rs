@@ -111,8 +111,9 @@ mod tests {
         let root = store.path();
         for n in 0..MAX_THINGS as u64 + 3 {
             fs::write(root.join("manifest"), n.to_string()).expect("a writable directory");
-            let aside =
-                quarantined(root, &root.join("manifest")).expect("a writable directory").expect("it is there");
+            let aside = quarantined(root, &root.join("manifest"))
+                .expect("a writable directory")
+                .expect("it is there");
             assert_eq!(fs::read_to_string(aside).expect("it was moved"), n.to_string());
         }
         let kept = things(&root.join("quarantine")).expect("a directory");

@@ -13,6 +13,9 @@ pub(super) enum Failure {
     /// The server cannot be reached, or speaks something else.
     #[error("cannot connect: {0}; is it on, and are address and port right?")]
     Connect(StatusCode),
+    /// The server sends what cannot be taken, whoever it is.
+    #[error("the server sends {0}; is it an OPC UA server, and the right one?")]
+    Unacceptable(String),
     /// The server takes too long.
     #[error("no session within {0:?}")]
     ConnectTimeout(Duration),
@@ -58,6 +61,7 @@ impl Failure {
     pub(super) fn cause(&self) -> Cause {
         match self {
             Self::Connect(_)
+            | Self::Unacceptable(_)
             | Self::Lost(_)
             | Self::NotOffered(_)
             | Self::Credentials(_)

@@ -15,6 +15,7 @@ use super::offer;
 use super::pki::{Certificate, Expected, NotAdmitted, Passport, Pki};
 use super::security::{Identity, Security};
 use super::server::Server;
+use super::transport::Transport;
 use crate::Clock;
 
 /// What the server is told of who asks.
@@ -58,9 +59,10 @@ pub(super) struct Ends {
 pub(super) async fn open(server: &Server, passport: &Passport, clock: &Clock) -> Result<Link, Failure> {
     let opening = async {
         let pki = pki(server, passport, clock).await?;
-        let mut client = client(server, passport, pki.as_deref())?;
+        let client = client(server, passport, pki.as_deref())?;
         let offered = offered(server, passport, pki.as_deref()).await?;
         let endpoint = offer::choose(server, &offered)?;
+        let store = passport.store(pki.as_deref());
         let ends = match pki {
             Some(pki) => {
                 let own = pki.own().certificate().not_after();
@@ -71,13 +73,19 @@ pub(super) async fn open(server: &Server, passport: &Passport, clock: &Clock) ->
             None => None,
         };
         let token = token(&server.identity)?;
-        let (session, event_loop) = client.connect_to_endpoint_directly(endpoint, token).map_err(connect)?;
+        let transport = Transport::to(&server.endpoint);
+        let (session, event_loop) = client
+            .session_builder()
+            .with_connector(transport.clone())
+            .connect_to_endpoint_directly(endpoint)
+            .and_then(|session| session.user_identity_token(token).build(store))
+            .map_err(connect)?;
         let mut happenings: Happenings = Box::pin(event_loop.enter());
         loop {
             match happenings.next().await {
                 Some(Ok(SessionPollResult::Reconnected(_))) => return Ok(Link { session, happenings, ends }),
                 Some(Ok(SessionPollResult::ReconnectFailed(status)) | Err(status)) => {
-                    return Err(refusal(status));
+                    return Err(transport.explain(refusal(status)));
                 }
                 Some(Ok(_)) => {}
                 None => return Err(Failure::Connect(StatusCode::BadConnectionClosed)),
@@ -124,7 +132,9 @@ pub(super) async fn offered(
     pki: Option<&Pki>,
 ) -> Result<Vec<EndpointDescription>, Failure> {
     let discoverer = discoverer(server, passport, pki)?;
-    discoverer.get_server_endpoints_from_url(server.endpoint.to_string().as_str()).await.map_err(connect)
+    let transport = Transport::to(&server.endpoint);
+    let offered = discoverer.get_server_endpoints_from_url(transport.clone()).await;
+    offered.map_err(|error| transport.explain(connect(error)))
 }
 
 /// Whether the certificate that the endpoint names is good and trusted. The library then encrypts for the holder of

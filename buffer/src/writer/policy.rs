@@ -291,7 +291,8 @@ mod tests {
         let full_of = Some(Step::GiveUp(Lane::Telemetry, GapReason::BufferFull));
         assert_eq!(step(PerLane::default()), full_of);
         let empty = vec![Generation::starting_at(1, Sequence(1), hour(0))];
-        let no_telemetry = Manifest { store: 1, lanes: PerLane { business: lane(&[1; 19]), telemetry: empty } };
+        let no_telemetry =
+            Manifest { store: 1, lanes: PerLane { business: lane(&[1; 19]), telemetry: empty } };
         assert_eq!(view(&no_telemetry, 2).next_step(&limits()), None);
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opcua::client::ClientBuilder;
-use opcua::crypto::{PrivateKey, X509, X509Data};
+use opcua::crypto::{CertificateStore, PrivateKey, X509, X509Data};
 use penstock_events::Timestamp;
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Decode, Encode};
@@ -167,6 +167,12 @@ impl OwnCertificate {
             .application_uri(self.application_uri())
             .certificate_path(self.root.join(CERTIFICATE))
             .private_key_path(self.root.join(KEY))
+    }
+
+    /// The library's store with this certificate, which has its notes in a folder.
+    pub(super) fn store(&self, notes: &Path) -> CertificateStore {
+        let (certificate, key) = (self.root.join(CERTIFICATE), self.root.join(KEY));
+        CertificateStore::new_with_x509_data(notes, false, Some(&certificate), Some(&key), None::<X509Data>).0
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opcua::client::ClientBuilder;
+use opcua::crypto::CertificateStore;
+use opcua::sync::RwLock;
 use penstock_events::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -79,15 +81,31 @@ impl Passport {
     /// library sees to it that the server holds the key of the certificate that was judged. What it believes it
     /// notes in a folder of its own, which nobody else reads.
     pub(in crate::opcua) fn equip(&self, client: ClientBuilder, pki: Option<&Pki>) -> ClientBuilder {
-        let notes = if pki.is_some() { self.root.join(LIBRARY) } else { PathBuf::from(NOWHERE) };
         let client = client
             .application_uri(&self.application.uri)
-            .pki_dir(notes)
+            .pki_dir(self.notes(pki))
             .trust_server_certs(true)
             .verify_server_certs(false);
         match pki {
             Some(pki) => pki.own().equip(client),
             None => client,
         }
+    }
+
+    /// The same for a session over a [transport](crate::opcua::transport) of ours, which the library does not give a client's
+    /// certificates by itself.
+    pub(in crate::opcua) fn store(&self, pki: Option<&Pki>) -> Arc<RwLock<CertificateStore>> {
+        let notes = self.notes(pki);
+        let mut store = match pki {
+            Some(pki) => pki.own().store(&notes),
+            None => CertificateStore::new(&notes),
+        };
+        store.set_skip_verify_certs(true);
+        store.set_trust_unknown_certs(true);
+        Arc::new(RwLock::new(store))
+    }
+
+    fn notes(&self, pki: Option<&Pki>) -> PathBuf {
+        if pki.is_some() { self.root.join(LIBRARY) } else { PathBuf::from(NOWHERE) }
     }
 }
