@@ -1,3 +1,5 @@
+//! Nesting as deep as it is let through and deeper, and publications that are flat or nearly so.
+
 use std::thread;
 
 use opcua::types::{
