@@ -106,8 +106,9 @@ impl Journal {
             }
             if is_too_long {
                 journal.empty()?;
-                // No start is to take what was before it for the end.
-                journal.put(&Record { durable: heads, ..Record::default() }.to_bytes())?;
+                // No start is to take what was before it for the end, unless these generations end before it.
+                let generations = record.generations;
+                journal.put(&Record { durable: heads, generations, ..Record::default() }.to_bytes())?;
             }
             Ok(())
         })
@@ -311,8 +312,11 @@ impl Left {
         self.records.is_empty()
     }
 
-    /// A place up to which a lane was durable.
-    pub(crate) fn durable(&self, lane: Lane) -> Sequence {
-        self.records.iter().map(|record| record.durable[lane]).max().unwrap_or_default()
+    /// A place up to which a lane was durable whose generation `active` grew.
+    pub(crate) fn durable(&self, lane: Lane, active: Option<GenerationId>) -> Sequence {
+        // Only of a commit that was answered is that certain. What tells that of a long one may have failed: then its generation was
+        // ended before it.
+        let is_certain = |record: &&Record| record.order > 0 || Some(record.generations[lane]) == active;
+        self.records.iter().filter(is_certain).map(|record| record.durable[lane]).max().unwrap_or_default()
     }
 }

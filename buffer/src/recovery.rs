@@ -67,7 +67,6 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
 
     let business = files.open_lane(&directory, &left, (Lane::Business, now), told.clone())?;
     if let Some(told) = &business.told {
-        files.marks.announced(told.announced);
         for lane in Lane::ALL {
             let through = told.shed_through[lane];
             finish_shedding(&directory, &mut files.manifest, lane, through)?;
@@ -150,7 +149,7 @@ impl Files {
                 "the manifest of the buffer is damaged or missing; it is made again from all that is there: check the disk"
             );
             let floor =
-                PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane).max(left.durable(lane)));
+                PerLane::from_fn(|lane| floor(&marks, cursors.as_ref(), lane).max(left.durable(lane, None)));
             let told = Told::new(gateway, marks.store);
             rebuild::rebuild(directory, left, &mut marks, told, (floor, now)).map_err(io)?
         };
@@ -168,7 +167,8 @@ impl Files {
         told: Told,
     ) -> Result<OpenLane, OpenError> {
         let Self { manifest, marks, cursors } = self;
-        let floor = floor(marks, cursors.as_ref(), lane).max(left.durable(lane));
+        let active = manifest.lanes[lane].last().map(|active| active.id);
+        let floor = floor(marks, cursors.as_ref(), lane).max(left.durable(lane, active));
         Opening { directory, manifest, marks, left, lane, floor, now, told }.open()
     }
 }

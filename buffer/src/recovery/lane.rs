@@ -84,14 +84,19 @@ impl Opening<'_> {
         };
         let recorded =
             Recorded::gather(&path, self.left, (self.lane, id), (first, self.floor)).map_err(at_path)?;
-        let active = self.look_at(&path, first, recorded.as_ref())?;
         let recorded_order = recorded.as_ref().map_or(0, Recorded::order);
         let told = recorded.as_ref().filter(|recorded| !recorded.is_short).map(|recorded| recorded.told);
+        if let Some(told) = &told {
+            // Before any loss is noted: it must not get the number of one that was told.
+            self.marks.announced(told.announced);
+        }
+        let active = self.look_at(&path, first, recorded.as_ref())?;
         let opened = match active {
             Active::Whole { database, extent, state, is_littered } => {
                 let head = extent.last;
                 self.active_extent(extent);
                 let told = told.map_or_else(|| database.told(), Ok).map_err(at_path)?;
+                self.marks.announced(told.announced);
                 if is_littered {
                     // What an older version left to it may be with the system only.
                     database.sync().map_err(at_path)?;

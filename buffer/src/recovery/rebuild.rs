@@ -10,7 +10,8 @@ use penstock_events::{Lane, Sequence, Timestamp};
 use super::told::Told;
 use crate::archive::{Bounds, Found};
 use crate::directory::Directory;
-use crate::generation::log;
+use crate::generation::log::{self, Log};
+use crate::generation::{self, State};
 use crate::journal::Left;
 use crate::manifest::{Generation, GenerationId, Manifest};
 use crate::marks::Marks;
@@ -27,8 +28,10 @@ pub(super) fn rebuild(
     (floor, now): (Heads, Timestamp),
 ) -> io::Result<Manifest> {
     let mut lanes = PerLane::default();
+    Lane::ALL.into_iter().try_for_each(|lane| complete_logs(directory, left, lane))?;
+    // No loss that is noted now must get the number of one that was told.
+    marks.announced(last_announced(directory)?);
     for lane in Lane::ALL {
-        complete_logs(directory, left, lane)?;
         let mut generations = look_at(directory, lane, now, &mut told)?;
         let head = generations.iter().map(|one| one.extent.last).max().unwrap_or_default();
         if let Some(last) = generations.last_mut().filter(|last| last.is_empty()) {
@@ -40,6 +43,19 @@ pub(super) fn rebuild(
     }
     told.settle(marks);
     Ok(Manifest { store: marks.store, lanes })
+}
+
+/// Up to which loss the business lane says that it was announced.
+fn last_announced(directory: &Directory) -> io::Result<u64> {
+    let (mut state, mut told) = (State::new(), generation::Told::default());
+    for id in directory.numbers(Lane::Business)? {
+        let log = Log::open(&directory.generation(Lane::Business, id))?;
+        for (_, record) in log.iter().flat_map(Log::records).flatten() {
+            // What cannot be understood tells nothing.
+            drop(record.entries.business.tell(&mut state, &mut told));
+        }
+    }
+    Ok(told.announced)
 }
 
 /// Puts what the journal has into the logs. The generation that grew need not be the last: one may have been begun in vain.

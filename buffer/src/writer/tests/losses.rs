@@ -5,7 +5,7 @@ use std::fs;
 use penstock_events::{Event, Fact, Lane, Sequence, Value};
 use tempfile::TempDir;
 
-use super::{EIO, ENOSPC, event, open, queue, until, wait};
+use super::{EIO, ENOSPC, copy_directory, event, open, queue, until, wait};
 use crate::block::Tally;
 use crate::fault_injection::{heal, plan};
 use crate::manifest::GenerationId;
@@ -192,4 +192,55 @@ fn large(n: u64) -> Event {
     let value = Some(Value::Text(noise.take(4_096).collect::<String>().into()));
     let tag = "press-1.curve".parse().expect("a tag");
     Event { fact: Fact::TelemetrySampled { tag, value, unit: None }, ..event(2 * n) }
+}
+
+#[test]
+fn a_loss_that_is_found_when_the_marks_are_gone_is_not_taken_for_one_that_was_told_before() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (id, SequenceRange { first, .. }) = store(&directory);
+    let lost = places(first.0, first.0);
+    damage(&directory, TELEMETRY, id, lost);
+    let buffer = open(&directory);
+    assert_lost(&buffer, lost);
+    let appended: Vec<SequenceRange> = (0..5)
+        .map(|n| wait(queue(&buffer, 2 * n + 1)).expect("a disk that works").business.expect("its lane"))
+        .collect();
+    let active = buffer.generations(Lane::Business).last().expect("it holds the gap").number;
+    buffer.close().expect("a disk that works");
+    fs::remove_file(directory.path().join("marks")).expect("it was there");
+    damage(&directory, Lane::Business, active, appended[2]);
+    let buffer = open(&directory);
+    let stream = buffer.stream(Lane::Business).clone();
+    let is_told = || {
+        let events = buffer.read(Lane::Business, Sequence(1), 10_000).expect("the rest of it").events;
+        events.iter().any(|(_, event)| {
+            matches!(&event.fact, Fact::Gap { stream: of, first, .. } if *of == stream && *first == appended[2].first)
+        })
+    };
+    until("it is told", is_told);
+}
+
+#[test]
+fn what_a_long_commit_that_failed_left_in_the_journal_is_no_loss() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let buffer = open(&directory);
+    wait(queue(&buffer, 1)).expect("a disk that works");
+    wait(queue(&buffer, 2)).expect("a disk that works");
+    let heads = *buffer.heads().borrow();
+    // The logs have the commit, and then the journal fails, and no other can be made.
+    let journal = directory.path().join("journal");
+    fs::create_dir(journal.with_extension("new")).expect("a writable directory");
+    plan(&journal, "sync", 0, 1, EIO);
+    let long = (1..=60).map(large).chain((1..60).map(|n| event(2 * n + 1))).collect();
+    let waiting = wait(buffer.enqueue(long, Vec::new())).expect("there is room");
+    until("both lanes go on elsewhere", || {
+        Lane::ALL.into_iter().all(|lane| buffer.generations(lane).len() > 1)
+    });
+    let copy = tempfile::tempdir().expect("a temporary directory");
+    until("a copy between two attempts", || copy_directory(directory.path(), copy.path()).is_ok());
+    let recovered = open(&copy);
+    assert!(told(&recovered).1.is_empty(), "nothing is lost");
+    assert_eq!(*recovered.heads().borrow(), heads);
+    drop((recovered, waiting));
+    heal(&journal);
 }
