@@ -342,7 +342,10 @@ impl Core {
         self.shared.closing.store(true, Ordering::Release);
         // A thread that is gone has closed; the rest is done here all the same.
         drop(self.work.send(Work::Nudge));
-        drop(self.arrivals.send(Arrival::Close));
+        if self.arrivals.send(Arrival::Close).is_err() {
+            // The writer is not told by an intake that panicked.
+            drop(self.work.send(Work::Close));
+        }
         for thread in threads {
             thread.join().expect("both threads catch their panics");
         }

@@ -120,8 +120,9 @@ impl Buffer {
         self.announce_lost(&victims, GapReason::DeadLettersFull, |id| {
             kinds.get(&(id.lane, id.sequence)).copied()
         })?;
-        dead.write(&letters).map_err(|error| self.cannot_change(destination, error))?;
+        // What is announced is gone at once: if the disk has no room for the letters, that is tried again, and not announced again.
         dead.delete(&victims).map_err(|error| self.cannot_change(destination, error))?;
+        dead.write(&letters).map_err(|error| self.cannot_change(destination, error))?;
         meters::dead_letters(destination, letters.len() as u64, &dead.counts());
         Ok(room.settled)
     }
@@ -306,8 +307,12 @@ impl Buffer {
         }
     }
 
-    /// Announces that a damaged letter is lost, and sets it aside.
+    /// Announces that a damaged letter is lost, and sets it aside; once, however many come upon it.
     fn give_up_damaged(&self, id: &DeadLetterId, path: &Path, detail: &str) -> Result<(), DeadLetterError> {
+        let _alone = lock(&self.shared().dead.giving_up);
+        if self.shared().dead.wish(id).is_none() {
+            return Ok(());
+        }
         self.announce_lost(std::slice::from_ref(id), GapReason::Damaged, |_| None)?;
         self.shared().dead.set_aside(id, path, detail);
         Ok(())

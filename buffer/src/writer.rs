@@ -153,8 +153,9 @@ impl Writer {
             self.give_up();
         }
         self.attempt(Self::keep_house);
-        self.attempt(|writer| writer.mark(writer.heads(), 0));
-        if is_well {
+        let is_marked = self.attempt(|writer| writer.mark(writer.heads(), 0)).is_some();
+        // Else only the journal tells where the lanes end.
+        if is_well && is_marked {
             self.drop_journal();
         }
     }

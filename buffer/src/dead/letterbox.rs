@@ -51,6 +51,8 @@ pub(crate) struct Letterbox {
     /// How many letters a destination may have.
     pub(super) limit: usize,
     pub(super) changing: Mutex<()>,
+    /// Held by whoever announces that a letter is damaged.
+    pub(super) giving_up: Mutex<()>,
     index: Mutex<BTreeMap<DestinationName, Known>>,
 }
 
@@ -74,7 +76,13 @@ impl Letterbox {
                 }
             }
         }
-        Ok(Self { root, limit, changing: Mutex::default(), index: Mutex::new(index) })
+        Ok(Self {
+            root,
+            limit,
+            changing: Mutex::default(),
+            giving_up: Mutex::default(),
+            index: Mutex::new(index),
+        })
     }
 
     /// How many letters each destination has that ever had one.
@@ -202,11 +210,9 @@ impl Letterbox {
             file = %path.display(), detail,
             "a dead letter is damaged and lost, which is announced; it is set aside as .damaged and not listed any more: check the disk"
         );
+        self.forget(id);
         match fs::rename(path, &aside) {
-            Ok(()) => {
-                self.forget(id);
-                lock(&self.index).entry(id.destination.clone()).or_default().damaged += 1;
-            }
+            Ok(()) => lock(&self.index).entry(id.destination.clone()).or_default().damaged += 1,
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error, "it could not be set aside");
             }

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use penstock_events::Sequence;
+use rustix::io::Errno;
 
 use crate::block::InvalidBlock;
 use crate::durable_file::InvalidFile;
@@ -63,8 +64,10 @@ pub(crate) fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, F
 /// Whether what the system said may be the fault of what is in a file or of a bad place on the disk, and not of the whole disk. sled
 /// has words of its own, and no number.
 pub(crate) fn may_be_damage(error: &io::Error) -> bool {
-    let is_bad_place = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
-    error.raw_os_error().is_none() || error.kind() == io::ErrorKind::NotFound || is_bad_place
+    // A bad place in a file, and a file or directory that the file system finds damaged.
+    let of_a_part = [Errno::IO, Errno::UCLEAN, Errno::BADMSG].map(Errno::raw_os_error);
+    error.raw_os_error().is_none_or(|number| of_a_part.contains(&number))
+        || error.kind() == io::ErrorKind::NotFound
 }
 
 /// sled has no error of its own for this.

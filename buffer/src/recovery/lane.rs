@@ -97,7 +97,7 @@ impl Opening<'_> {
                 self.active_extent(extent);
                 let told = told.map_or_else(|| database.told(), Ok).map_err(at_path)?;
                 self.marks.announced(told.announced);
-                if is_littered {
+                if is_littered && recorded.is_none() {
                     // What an older version left to it may be with the system only.
                     database.sync().map_err(at_path)?;
                 }

@@ -36,8 +36,9 @@ impl Told {
     fn take(&mut self, fact: &Fact) {
         let Fact::Gap { stream, first, last, reason, .. } = fact else { return };
         let lane = Lane::ALL.into_iter().find(|&lane| self.streams[lane] == *stream);
-        // A dead letter that was discarded is lost to one destination only.
-        if let Some(lane) = lane.filter(|_| *reason != GapReason::Discarded) {
+        // A dead letter that is gone is lost to one destination only.
+        let is_of_letters = matches!(reason, GapReason::Discarded | GapReason::DeadLettersFull);
+        if let Some(lane) = lane.filter(|_| !is_of_letters) {
             self.places[lane].push(SequenceRange { first: *first, last: *last });
         }
     }

@@ -72,6 +72,8 @@ impl Writer {
     }
 
     fn keep(&mut self, mut interruption: Interruption, fault: &Fault) {
+        // At once: what follows may take long on such a disk.
+        self.say_interrupted(fault);
         if self.journal.has_failed() && !interruption.without_sled {
             let read = self.read_without_sled();
             interruption.without_sled = read.is_ok();
@@ -80,7 +82,6 @@ impl Writer {
             }
         }
         self.interruption = Some(interruption);
-        self.say_interrupted(fault);
     }
 
     /// Tries the disk again. What was kept is durable when this returns `true`.
