@@ -77,7 +77,8 @@ impl Buffer {
     ///
     /// See [`OpenError`]; each says what to do.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let found = recover(&options)?;
+        options.check()?;
+        let found = options.spare().lend(|| recover(&options), OpenError::is_for_want_of_room)?;
         let is_damaged = !found.marks.losses.is_empty();
         let buffer = Self::start(options, found)?;
         if is_damaged && let Err(reason) = buffer.ask_writer(Work::KeepHouse) {
@@ -87,7 +88,7 @@ impl Buffer {
     }
 
     fn start(options: Options, found: Recovered) -> Result<Self, OpenError> {
-        let limits = options.limits();
+        let (limits, spare) = (options.limits(), options.spare());
         let shared = Arc::new(Shared {
             shelf: shelve(&found),
             streams: PerLane::from_fn(|lane| StreamId::new(&options.gateway, lane, found.manifest.store)),
@@ -117,6 +118,7 @@ impl Buffer {
             gateway: options.gateway,
             clock: options.clock,
             free_bytes_of: options.free_bytes,
+            spare,
             disk: DiskWatch::default(),
             active: found.active,
             journal: found.journal,

@@ -8,6 +8,7 @@ use penstock_events::{DestinationName, Lane, Sequence};
 use crate::buffer::MAX_APPEND_EVENTS;
 use crate::options::MIN_MAX_BYTES;
 use crate::record::MAX_EVENT_BYTES;
+use crate::spare;
 
 /// Why a store was not opened. Nothing in it was changed. Damage is no reason: it is set aside and announced.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,16 @@ pub enum OpenError {
     /// The system gave no thread.
     #[error("the buffer's threads cannot be started: {0}")]
     Thread(io::Error),
+}
+
+impl OpenError {
+    /// Whether the disk is full.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        match self {
+            Self::Io { error, .. } | Self::NotWritable { error, .. } => spare::is_full(error),
+            _ => false,
+        }
+    }
 }
 
 /// Why events were not made durable.

@@ -37,7 +37,8 @@ use unlogged::Unlogged;
 
 /// What sled may keep of one generation in memory: all that it has of a full one.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-const SEGMENT_BYTES: usize = 512 * 1024;
+/// How much sled's file grows by.
+pub(crate) const SEGMENT_BYTES: usize = 512 * 1024;
 /// What it was for a while, in generations that may still grow.
 const OLD_SEGMENT_BYTES: usize = 1024 * 1024;
 /// How long a generation that was just closed may hold its lock: sled's threads let go of the file a little after the last handle does.

@@ -33,6 +33,7 @@
 //! <path>/telemetry/<id>/
 //! <path>/dead/<destination>/   its dead letters, a file for each: `<lane>-<sequence>`, with `.retry` while one is to be sent again
 //! <path>/replay/<id>           a replay that an operator ordered, and how far it is
+//! <path>/spare…                room that is kept for a full disk, 3 MB
 //! <path>/quarantine/           what was damaged, the latest 256 MB of it: `<number>-<name>`
 //! ```
 //!
@@ -93,6 +94,10 @@
 //! durable is read (without sled) and acknowledged, and what is delivered is deleted if its time has come. A caller is
 //! told nothing before its events are durable. Only a defect fails the buffer for good.
 //!
+//! A full disk has no room even for a manifest that forgets what is deleted, nor for what a start writes. So some is kept (`spare.rs`), given
+//! back when nothing else is left, and taken again first of all. Where it cannot be had nothing is appended: then the next
+//! start, at which it is wanted, has it.
+//!
 //! # What leaves the store
 //!
 //! Only whole generations. A pure policy (`writer/policy.rs`) says which is next, at each commit and once a second:
@@ -126,7 +131,8 @@
 //! deleted: sled takes one that a power cut left unfinished for whole. Where sled does not find its way through what it was never asked to
 //! sync, the generation ends too, is read without it, and nothing is lost. One without a log is of an older version, and ends.
 //!
-//! Refused are a newer format, another process that has the store, and a directory that cannot be written.
+//! Refused are a newer format, another process that has the store, and a directory that cannot be written. A start on a
+//! disk that fails is tried again by whoever started it; one on a full disk is not refused, as above.
 //!
 //! # Damage
 //!
@@ -214,6 +220,7 @@ mod replay;
 mod selection;
 mod shared;
 mod source;
+mod spare;
 mod state;
 mod status;
 mod verify;

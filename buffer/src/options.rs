@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use penstock_events::{DestinationName, GatewayId, Timestamp};
 
 use crate::directory::Directory;
+use crate::error::OpenError;
 use crate::per_lane::PerLane;
+use crate::spare::Spare;
 
 /// Room for a day or more of outage on the smallest disks that gateways have.
 pub const DEFAULT_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -167,6 +169,17 @@ impl Options {
         let part =
             part.unwrap_or(MAX_JOURNAL_HALF_BYTES).clamp(MIN_JOURNAL_HALF_BYTES, MAX_JOURNAL_HALF_BYTES);
         part.next_multiple_of(MIN_JOURNAL_HALF_BYTES)
+    }
+
+    /// Whether there is room to work in.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let max_bytes = self.max_bytes;
+        if max_bytes < MIN_MAX_BYTES { Err(OpenError::TooSmall { max_bytes }) } else { Ok(()) }
+    }
+
+    /// What is kept for a full disk.
+    pub(crate) fn spare(&self) -> Spare {
+        Spare::of(&self.path, 2 * self.journal_half_bytes())
     }
 
     fn generation_bytes(&self) -> u64 {

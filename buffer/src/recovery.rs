@@ -27,7 +27,7 @@ use crate::generation::{Database, Fault, delete};
 use crate::journal::{Journal, Left};
 use crate::manifest::{self, Manifest};
 use crate::marks::{self, Marks, RESERVED_PLACES};
-use crate::options::{MIN_MAX_BYTES, Options, StartAt};
+use crate::options::{Options, StartAt};
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::quarantine::set_aside;
 use crate::replay::Register;
@@ -53,9 +53,6 @@ pub(crate) struct Recovered {
 
 /// Opens the store that `options` name, or makes it.
 pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
-    if options.max_bytes < MIN_MAX_BYTES {
-        return Err(OpenError::TooSmall { max_bytes: options.max_bytes });
-    }
     let directory = Directory::make(&options.path)?;
     let lock = directory.lock(&options.gateway)?;
     let now = (options.clock)();

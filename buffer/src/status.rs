@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::sync::atomic::Ordering;
 
 use penstock_events::{DestinationName, Lane, Sequence, Timestamp};
@@ -12,6 +11,7 @@ use crate::generation::Fault;
 use crate::manifest::{Generation, Phase};
 use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::{Shared, lock};
+use crate::spare;
 
 /// What is in the buffer, and who still needs it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -66,9 +66,7 @@ pub enum Cause {
 impl Cause {
     pub(crate) fn of(fault: &Fault) -> Self {
         let is_full = match fault {
-            Fault::Io(error) => {
-                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            Fault::Io(error) => spare::is_full(error),
             // sled tells only in words, when it gives up.
             other => other.to_string().contains("StorageFull"),
         };

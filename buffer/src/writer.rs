@@ -40,6 +40,7 @@ use crate::meters;
 use crate::options::Limits;
 use crate::per_lane::PerLane;
 use crate::shared::{Saved, Shared, lock};
+use crate::spare::Spare;
 
 /// How long an acknowledgement may be in memory only. A crash costs at most this much repeated delivery.
 const CURSOR_DELAY: Duration = Duration::from_millis(100);
@@ -88,6 +89,7 @@ pub(crate) struct Writer {
     pub(crate) gateway: GatewayId,
     pub(crate) clock: fn() -> Timestamp,
     pub(crate) free_bytes_of: fn(&Path) -> io::Result<u64>,
+    pub(crate) spare: Spare,
     pub(crate) disk: DiskWatch,
     /// The generations that grow; the last of each lane in the catalog.
     pub(crate) active: PerLane<Arc<Database>>,
@@ -116,6 +118,8 @@ impl Writer {
         // Groups that wait for room; the intake lets no more than two get here.
         let mut held: VecDeque<Group> = VecDeque::new();
         let mut house_due = Instant::now() + HOUSE_EVERY;
+        // Nothing is taken that the next start could not make durable.
+        self.attempt(|writer| Ok(writer.spare.take()?));
         // What was found lost when the store was opened is said before anything else.
         self.attempt(Self::announce_losses);
         loop {
@@ -243,6 +247,7 @@ impl Writer {
 
     /// Makes the cursors durable, then deletes what need not be kept.
     fn keep_house(&mut self) -> Result<(), Fault> {
+        self.spare.take()?;
         self.announce_losses()?;
         self.save_cursors()?;
         let durable = self.heads();

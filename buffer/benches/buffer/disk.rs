@@ -7,12 +7,15 @@ use std::process::Command;
 
 use crate::Outcome;
 
-/// The bytes that the files below `path` take on the disk.
+/// The bytes that the files below `path` take on the disk, but for what is only kept for one that is full.
 pub(crate) fn kept_bytes(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     fs::read_dir(path)?.try_fold(0, |sum, entry| {
         let entry = entry?;
         let found = entry.metadata()?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"spare") {
+            return Ok(sum);
+        }
         Ok(sum + if found.is_dir() { kept_bytes(&entry.path())? } else { found.blocks() * 512 })
     })
 }

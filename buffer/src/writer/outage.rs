@@ -101,11 +101,10 @@ impl Writer {
     }
 
     fn try_to_resume(&mut self, interruption: &mut Interruption) -> Result<(), Fault> {
-        // One whose directory could not be synced may be on disk, and say what never came to be.
-        manifest::save(&self.shared.directory.manifest(), &lock(&self.shared.catalog).clone())?;
-        // What nobody waits for makes room first.
-        self.save_cursors()?;
-        self.delete_unneeded()?;
+        // Even that takes a little room.
+        let spare = self.spare.clone();
+        spare.lend(|| self.make_way(), |fault| Cause::of(fault) == Cause::DiskFull)?;
+        spare.take()?;
         if self.journal.has_failed() {
             self.journal.rest();
             Lane::ALL.into_iter().try_for_each(|lane| self.restart(lane))?;
@@ -121,6 +120,14 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Saves what is to be true whatever comes, and deletes what nobody waits for.
+    fn make_way(&mut self) -> Result<(), Fault> {
+        // One whose directory could not be synced may be on disk, and say what never came to be.
+        manifest::save(&self.shared.directory.manifest(), &lock(&self.shared.catalog).clone())?;
+        self.save_cursors()?;
+        self.delete_unneeded()
     }
 
     /// Ends the active generation of `lane` at its last durable event and goes on in a new one.
