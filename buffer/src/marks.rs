@@ -79,11 +79,17 @@ impl Lost {
     pub(crate) fn part(&self, places: SequenceRange) -> Self {
         let tally = match self.lane {
             _ if places == self.places || self.tally.is_empty() => self.tally.clone(),
-            // It is of one type.
-            Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, places.count())]),
-            Lane::Business => Tally::new(),
+            lane => uncounted(lane, places),
         };
         Self { number: self.number, lane: self.lane, places, tally }
+    }
+}
+
+/// What is known of events that cannot be looked at: telemetry is of one type.
+pub(crate) fn uncounted(lane: Lane, places: SequenceRange) -> Tally {
+    match lane {
+        Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, places.count())]),
+        Lane::Business => Tally::new(),
     }
 }
 

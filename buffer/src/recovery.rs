@@ -23,7 +23,7 @@ use crate::dead::Letterbox;
 use crate::directory::Directory;
 use crate::durable_file::InvalidFile;
 use crate::error::OpenError;
-use crate::generation::{Database, Fault, delete};
+use crate::generation::{Database, Fault, delete, may_be_damage};
 use crate::journal::{Journal, Left};
 use crate::manifest::{self, Manifest};
 use crate::marks::{self, Marks, RESERVED_PLACES};
@@ -123,6 +123,9 @@ impl Files {
         let manifest = Small::of(directory.manifest(), manifest::load)?;
         let marks = Small::of(directory.marks(), marks::load)?;
         let cursors = Small::of(directory.cursors(), cursors::load)?;
+        let is_readable = manifest.is_whole() || marks.is_whole() || cursors.is_whole();
+        let (manifest, marks, cursors) =
+            (manifest.on(is_readable)?, marks.on(is_readable)?, cursors.on(is_readable)?);
         let manifest_path = directory.manifest();
         let is_new = matches!(manifest, Small::Missing) && !has_generations(directory, &manifest_path)?;
         let (manifest, marks, cursors) =
@@ -179,7 +182,15 @@ fn floor(marks: &Marks, cursors: Option<&Cursors>, lane: Lane) -> Sequence {
 enum Small<T> {
     Whole(T),
     Missing,
-    Damaged { path: PathBuf, detail: String },
+    Damaged {
+        path: PathBuf,
+        detail: String,
+    },
+    /// That may be the file, or the disk.
+    Unreadable {
+        path: PathBuf,
+        error: io::Error,
+    },
 }
 
 impl<T> Small<T> {
@@ -188,14 +199,30 @@ impl<T> Small<T> {
             Ok(Some(whole)) => Ok(Self::Whole(whole)),
             Ok(None) => Ok(Self::Missing),
             Err(InvalidFile::Damaged(detail)) => Ok(Self::Damaged { path, detail }),
+            Err(InvalidFile::Io(error)) if may_be_damage(&error) => Ok(Self::Unreadable { path, error }),
             Err(invalid) => Err(unusable(path, invalid)),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+
+    /// What it is on a disk of which something else can be read, or nothing: that may come back whole.
+    fn on(self, is_readable: bool) -> Result<Self, OpenError> {
+        match self {
+            Self::Unreadable { path, error } if is_readable => {
+                Ok(Self::Damaged { path, detail: error.to_string() })
+            }
+            Self::Unreadable { path, error } => Err(OpenError::Io { path, error }),
+            judged => Ok(judged),
         }
     }
 
     fn kept(self, directory: &Directory) -> Option<T> {
         match self {
             Self::Whole(whole) => Some(whole),
-            Self::Missing => None,
+            Self::Missing | Self::Unreadable { .. } => None,
             Self::Damaged { path, detail } => {
                 tracing::error!(
                     path = %path.display(), detail,

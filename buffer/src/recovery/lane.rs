@@ -17,7 +17,7 @@ use crate::error::OpenError;
 use crate::generation::{self as database, Database, Fault, State, is_locked, may_be_damage};
 use crate::journal::Left;
 use crate::manifest::{Extent, Manifest};
-use crate::marks::{Marks, RESERVED_PLACES};
+use crate::marks::{Marks, RESERVED_PLACES, uncounted};
 use crate::per_lane::SequenceRange;
 use crate::quarantine::set_aside;
 use crate::writer::{Begun, Start, add_generation};
@@ -304,11 +304,7 @@ impl Opening<'_> {
 
 /// Notes that places of a lane are lost. Each of them `was_used`, or that is not known.
 pub(super) fn note(marks: &mut Marks, lane: Lane, places: SequenceRange, was_used: bool) {
-    let tally = match lane {
-        // It is of one type.
-        Lane::Telemetry if was_used => Tally::from([(EventType::TelemetrySampled, places.count())]),
-        Lane::Telemetry | Lane::Business => Tally::new(),
-    };
+    let tally = if was_used { uncounted(lane, places) } else { Tally::new() };
     marks.note(lane, places, tally);
 }
 

@@ -17,6 +17,7 @@ use penstock_events::{DestinationName, Lane, Sequence};
 use super::stored::{KIND, decode, encode};
 use super::{Replay, ReplayError};
 use crate::durable_file::{self, InvalidFile, sync_directory};
+use crate::generation::may_be_damage;
 use crate::per_lane::PerLane;
 use crate::shared::lock;
 
@@ -65,6 +66,10 @@ impl Register {
                 Ok(replay) => drop(known.insert(id, Known { replay, saved: Instant::now() })),
                 Err(InvalidFile::Damaged(detail)) => {
                     set_aside(&path, &detail);
+                    last_damaged = last_damaged.max(id);
+                }
+                Err(InvalidFile::Io(error)) if may_be_damage(&error) => {
+                    set_aside(&path, &error.to_string());
                     last_damaged = last_damaged.max(id);
                 }
                 Err(invalid) => return Err((path, invalid)),

@@ -17,7 +17,7 @@ use crate::archive::{Bounds, Found};
 use crate::block::Tally;
 use crate::generation::Fault;
 use crate::manifest::{self, Extent, Generation, GenerationId, Manifest, Phase};
-use crate::marks::{self, Lost, Marks, RESERVED_PLACES};
+use crate::marks::{self, Lost, Marks, RESERVED_PLACES, uncounted};
 use crate::meters;
 use crate::per_lane::{Heads, PerLane, SequenceRange};
 use crate::quarantine;
@@ -68,11 +68,7 @@ impl Writer {
         marks.forget(lane, &generation.extent.runs_from(generation.first));
         let missing = difference(&generation.extent.tally, &extent.tally);
         for hole in &lost {
-            let tally = match lane {
-                _ if lost.len() == 1 => missing.clone(),
-                Lane::Telemetry => Tally::from([(EventType::TelemetrySampled, hole.count())]),
-                Lane::Business => Tally::new(),
-            };
+            let tally = if lost.len() == 1 { missing.clone() } else { uncounted(lane, *hole) };
             marks.note(lane, *hole, tally);
         }
         if marks != self.marks {

@@ -19,8 +19,9 @@ use super::Writer;
 use super::commit::{Lanes, tally_of};
 use super::policy::{Step, View};
 use crate::block::Tally;
-use crate::generation::Fault;
-use crate::manifest::{self, Generation, Phase};
+use crate::generation::{Fault, may_be_damage};
+use crate::manifest::{self, Generation, GenerationId, Phase};
+use crate::marks::uncounted;
 use crate::meters;
 use crate::per_lane::{PerLane, SequenceRange};
 use crate::shared::lock;
@@ -187,21 +188,40 @@ impl Writer {
                 .map(|places| Loss { lane, places, reason, lost: lost.clone() })
                 .collect());
         }
-        let source = self.shared.open_generation(lane, victim.id)?;
-        let source = source.expect("only this thread takes generations out of the catalog");
-        let loss = |places| tally_of(&source, places).map(|lost| Loss { lane, places, reason, lost });
-        match runs.into_iter().map(loss).collect() {
-            Ok(losses) => Ok(losses),
-            Err(fault @ Fault::Io(_)) => Err(fault),
+        let counted = match self.losses_in(lane, victim.id, &runs, reason) {
             // What is damaged is announced as that, and the rest of it is given up.
-            Err(_) => {
-                drop(source);
-                self.examine(lane, victim.id)?;
-                let listed =
-                    lock(&self.shared.catalog).lanes[lane].iter().find(|one| one.id == victim.id).cloned();
-                listed.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, &left, reason))
+            Err(fault) if !matches!(fault, Fault::Io(_)) => match self.examine(lane, victim.id) {
+                Ok(()) => {
+                    let catalog = lock(&self.shared.catalog).clone();
+                    let left = catalog.lanes[lane].iter().find(|one| one.id == victim.id);
+                    return left.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, left, reason));
+                }
+                Err(fault) => Err(fault),
+            },
+            counted => counted,
+        };
+        match counted {
+            // What cannot be read at all must not stand in the way: it is given up by what is known of it.
+            Err(Fault::Io(error) | Fault::Unreadable(error)) if may_be_damage(&error) => {
+                let loss = |places| Loss { lane, places, reason, lost: uncounted(lane, places) };
+                Ok(runs.into_iter().map(loss).collect())
             }
+            counted => counted,
         }
+    }
+
+    /// The events at `runs` of a generation, by type.
+    fn losses_in(
+        &self,
+        lane: Lane,
+        id: GenerationId,
+        runs: &[SequenceRange],
+        reason: GapReason,
+    ) -> Result<Vec<Loss>, Fault> {
+        let source = self.shared.open_generation(lane, id)?;
+        let source = source.expect("only this thread takes generations out of the catalog");
+        let loss = |&places| tally_of(&source, places).map(|lost| Loss { lane, places, reason, lost });
+        runs.iter().map(loss).collect()
     }
 
     /// Makes the gaps durable, `with` the marks that make a deletion certain and that tell that it was done.

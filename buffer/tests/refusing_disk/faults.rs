@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use penstock_buffer::{Buffer, Cause, Condition, Options};
-use penstock_events::{Fact, GapReason, Lane, Sequence};
+use penstock_buffer::{Buffer, Cause, Condition, Options, ReplayOrder, Selection};
+use penstock_events::{EventType, Fact, GapReason, Lane, Sequence, Timestamp};
 
 use crate::fixture::{
-    append, eventually, large_sample, options, piece, poll_once, read_all, sample, state, tiny, wait,
+    append, destination, eventually, large_sample, options, piece, poll_once, read_all, sample, state, tiny,
+    wait,
 };
 
 const CONTROL: &str = "FAULTS_CONTROL";
@@ -204,5 +205,58 @@ fn a_bad_place_on_the_disk_costs_what_stands_there_and_is_announced() {
         let mut all = [lost, found].concat();
         all.sort_unstable();
         assert_eq!(all, (1..=10).collect::<Vec<_>>(), "each is there or announced");
+    });
+}
+
+#[test]
+fn a_small_file_that_cannot_be_read_is_made_again() {
+    with_faults("a_small_file_that_cannot_be_read_is_made_again", |faults| {
+        make_generations(faults);
+        let expected: Vec<_> = (1..=10).map(|n| (Sequence(n), large_sample(n))).collect();
+        let buffer = Buffer::open(tiny(faults.options())).expect("it opens");
+        buffer.ack(&destination("erp"), Lane::Telemetry, Sequence(1)).expect("it is there");
+        let selection = Selection::default();
+        let order = ReplayOrder { destination: destination("erp"), selection, per_second: 1 };
+        buffer.order_replay(order, Timestamp::EPOCH).expect("one event was delivered");
+        buffer.close().expect("a disk that works");
+        for name in ["manifest", "marks", "cursors", "replay/0000000001"] {
+            faults.set(Calls::Reads as i32, EIO, 0..i64::MAX, &faults.store.join(name));
+            let buffer =
+                Buffer::open(tiny(faults.options())).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(read_all(&buffer, Lane::Telemetry, Sequence(1)) == expected, "{name}");
+            assert_eq!(read_all(&buffer, Lane::Business, Sequence(1)), [], "nothing is announced for {name}");
+            buffer.close().expect("a disk that works");
+            faults.heal();
+        }
+        faults.fail(Calls::Reads, EIO);
+        Buffer::open(tiny(faults.options())).err().expect("nothing at all can be read");
+    });
+}
+
+#[test]
+fn a_generation_that_cannot_be_read_is_given_up_when_its_room_is_wanted() {
+    with_faults("a_generation_that_cannot_be_read_is_given_up_when_its_room_is_wanted", |faults| {
+        make_generations(faults);
+        let buffer = Buffer::open(tiny(faults.options())).expect("it opens");
+        let oldest = buffer.generations(Lane::Telemetry)[0].places.expect("it holds something");
+        // A part of it was delivered, so what is lost of it is to be looked up.
+        buffer.ack(&destination("erp"), Lane::Telemetry, oldest.first).expect("it is there");
+        buffer.close().expect("a disk that works");
+        let buffer = Buffer::open(tiny(faults.options())).expect("it opens");
+        faults.set(Calls::Reads as i32, EIO, 0..i64::MAX, &faults.store.join("telemetry/00000001"));
+        let mut n = 10;
+        while buffer.status().shed_events == 0 {
+            n += 1;
+            append(&buffer, vec![large_sample(n)]);
+            assert!(n < 2_000, "nothing is given up");
+        }
+        let Some((_, gap)) = read_all(&buffer, Lane::Business, Sequence(1)).into_iter().next() else {
+            panic!("nothing is announced")
+        };
+        let Fact::Gap { first, last, reason: GapReason::BufferFull, lost, .. } = gap.fact else {
+            panic!("{gap:?}")
+        };
+        assert_eq!((first, last), (oldest.first.next(), oldest.last));
+        assert_eq!(lost, [(EventType::TelemetrySampled, last.0 - first.0 + 1)]);
     });
 }
