@@ -141,6 +141,11 @@ impl Archive {
         Found::in_generation(directory, Bounds::of(generation)).map(|found| found.archive)
     }
 
+    /// How much memory it takes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Entry>()
+    }
+
     /// The block that holds `sequence`, not yet looked at.
     pub(crate) fn stored_block_with(&self, sequence: Sequence) -> Result<Stored, Fault> {
         let after = self.blocks.partition_point(|entry| entry.first <= sequence);

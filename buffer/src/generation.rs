@@ -75,6 +75,9 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// How much memory one takes, about.
+    pub(crate) const MEMORY_BYTES: usize = CACHE_BYTES as usize;
+
     /// Makes an empty generation, durable with its directory entry.
     pub(crate) fn create(directory: &Path) -> Result<Self, Fault> {
         #[cfg(test)]

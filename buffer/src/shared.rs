@@ -23,9 +23,11 @@ use crate::replay::Register;
 use crate::source::Source;
 use crate::status::Outage;
 
-/// How many generations stay open that nobody is using. Each costs a few megabytes; one per lane is
-/// what a drain needs.
-const MAX_IDLE_OPEN: usize = 2;
+/// How much memory the generations may take that stay open and that nobody is using. Opening one that is complete looks through all of
+/// it, so those should stay to which readers come back in turn: each destination in each lane, and a replay.
+const MAX_IDLE_BYTES: usize = 16 * 1024 * 1024;
+/// How many there may be at most: each has two files open.
+const MAX_IDLE_OPEN: usize = 64;
 /// How many decoded blocks are kept, so that reading on from the middle of one does not decode it
 /// again. One for each of a few destinations on each lane.
 pub(crate) const MAX_DECODED_BLOCKS: usize = 8;
@@ -193,13 +195,21 @@ impl Shelf {
         lock(&self.open).clear();
     }
 
-    /// Closes generations that nobody is using, the longest unused first. It happens under the lock,
-    /// so none is opened again before it is closed.
+    /// Closes generations that nobody is using, the longest unused first, but for the last that was used. It happens under the
+    /// lock, so none is opened again before it is closed.
     fn make_room(open: &mut Vec<Shelved>) {
-        let idle = |shelved: &Shelved| !shelved.is_kept && shelved.source.is_idle();
-        while open.iter().filter(|shelved| idle(shelved)).count() >= MAX_IDLE_OPEN {
-            let longest = open.iter().position(idle).expect("one was just counted");
-            drop(open.remove(longest));
+        let is_idle = |shelved: &Shelved| !shelved.is_kept && shelved.source.is_idle();
+        let (mut idle, mut bytes) = (0, 0);
+        let mut at = open.len();
+        while at > 0 {
+            at -= 1;
+            if is_idle(&open[at]) {
+                idle += 1;
+                bytes += open[at].source.memory_bytes();
+                if idle > 1 && (idle > MAX_IDLE_OPEN || bytes > MAX_IDLE_BYTES) {
+                    drop(open.remove(at));
+                }
+            }
         }
     }
 }
@@ -207,4 +217,44 @@ impl Shelf {
 /// Locks a mutex. What it guards is whole even if a thread died in between: every change is one assignment.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+    use std::thread;
+
+    use penstock_events::{Event, Fact, Quality, Timestamp};
+
+    use super::*;
+    use crate::{Buffer, Options};
+
+    fn append(buffer: &Buffer, n: u64) {
+        let fact = Fact::GatewayStarted { version: n.to_string().repeat(50).into() };
+        let (asset, time) = ("press-1".parse().expect("a path"), Timestamp::EPOCH);
+        let event = Event { asset, time, observed: time, quality: Quality::Good, fact };
+        let mut appending = std::pin::pin!(buffer.append(vec![event], Vec::new()));
+        while appending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_generation_to_which_readers_come_back_is_looked_through_once() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let destinations = ["erp".parse().expect("a name")];
+        let mut options = Options::new(directory.path(), "edge-01".parse().expect("a name"), destinations);
+        (options.generation_bytes, options.min_free_bytes) = (1, 0);
+        let buffer = Buffer::open(options.clone()).expect("a store that opens");
+        (0..10).for_each(|n| append(&buffer, n));
+        buffer.close().expect("a disk that works");
+        let buffer = Buffer::open(options).expect("a store that opens");
+        let sealed = buffer.generations(Lane::Business).into_iter().filter(|one| one.sealed);
+        let open = |id| match buffer.shared().open_generation(Lane::Business, id) {
+            Ok(Some(Source::Complete(archive))) => Arc::downgrade(&archive),
+            other => panic!("{id}: {:?}", other.map(|found| found.is_some())),
+        };
+        let opened: Vec<_> = sealed.map(|one| open(one.number)).collect();
+        assert_eq!(opened.iter().filter(|archive| archive.strong_count() > 0).count(), 9);
+    }
 }

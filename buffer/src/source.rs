@@ -47,6 +47,14 @@ impl Source {
         }
     }
 
+    /// How much memory it takes, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Growing(_) => Database::MEMORY_BYTES,
+            Self::Complete(archive) => archive.memory_bytes(),
+        }
+    }
+
     fn stored_block_with(&self, sequence: Sequence) -> Result<Stored, Fault> {
         match self {
             Self::Growing(database) => database.stored_block_with(sequence),
