@@ -37,6 +37,8 @@ pub(crate) const MAX_BLOCK_BYTES: usize = 11 * 1024;
 const MAX_BODY_BYTES: usize = 256 * 1024;
 /// No stored value is longer than this: one event alone that does not compress, and zstd's own framing.
 pub(crate) const MAX_STORED_BYTES: usize = MAX_BLOCK_BYTES + 1024;
+/// What a block takes beside its own bytes, if its commit has no other: the rest of its record in the log, and its place in sled.
+pub(crate) const BESIDE_A_BLOCK_BYTES: u64 = 96;
 /// What a header costs at most: six varints of ten bytes, and a tally of every type.
 const MAX_HEADER_BYTES: usize = 60 + 11 * EventType::ALL.len();
 /// zstd's fastest level that still halves what postcard leaves.
@@ -166,9 +168,9 @@ impl PackedBlock {
         self.count.into()
     }
 
-    /// How many bytes [`stamp`](Self::stamp) gives at most.
+    /// How many bytes [`stamp`](Self::stamp) gives at most, and what is stored beside them.
     pub(crate) fn bytes_bound(&self) -> u64 {
-        (ENVELOPE_BYTES + MAX_HEADER_BYTES + self.frame.len()) as u64
+        (ENVELOPE_BYTES + MAX_HEADER_BYTES + self.frame.len()) as u64 + BESIDE_A_BLOCK_BYTES
     }
 
     /// How many events of each type it holds.

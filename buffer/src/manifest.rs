@@ -10,7 +10,7 @@ use std::path::Path;
 
 use penstock_events::{Lane, Sequence, Timestamp};
 
-use crate::block::Tally;
+use crate::block::{BESIDE_A_BLOCK_BYTES, Tally};
 use crate::durable_file::{self, InvalidFile, Kind};
 use crate::per_lane::{PerLane, SequenceRange};
 
@@ -58,7 +58,7 @@ pub(crate) enum Phase {
 pub(crate) struct Extent {
     /// The last place in it; the one before its first while it is empty.
     pub(crate) last: Sequence,
-    /// The bytes of its blocks.
+    /// The bytes of its blocks, and of what is stored beside each.
     pub(crate) stored_bytes: u64,
     /// Its events by type.
     pub(crate) tally: Tally,
@@ -117,11 +117,11 @@ impl Extent {
         Self { last: Sequence(first.0.saturating_sub(1)), ..Self::default() }
     }
 
-    /// Adds a block that ends at `last`.
-    pub(crate) fn add(&mut self, last: Sequence, stored_bytes: u64, tally: &Tally, times: TimeRange) {
+    /// Adds a block of so many bytes that ends at `last`.
+    pub(crate) fn add(&mut self, last: Sequence, block_bytes: u64, tally: &Tally, times: TimeRange) {
         self.append(&Self {
             last,
-            stored_bytes,
+            stored_bytes: block_bytes + BESIDE_A_BLOCK_BYTES,
             tally: tally.clone(),
             times: Some(times),
             holes: Vec::new(),

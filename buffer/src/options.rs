@@ -56,9 +56,9 @@ pub struct Options {
     pub destinations: Vec<DestinationName>,
     /// Where a destination starts that the store does not know; [`StartAt::Newest`] where nothing is said.
     pub start: BTreeMap<DestinationName, StartAt>,
-    /// How many bytes of blocks may be kept, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
-    /// needs about a tenth more: what stands around the blocks in the logs, and where sled keeps their places. To that come 2 MB for the
-    /// journal.
+    /// How many bytes of blocks may be kept with what is stored beside each, both lanes together; at least [`MIN_MAX_BYTES`]. The disk
+    /// needs about a tenth more, for the normalizer's state and for what of sled's files is not used. To that come 2 MB for the
+    /// journal and 3 MB that are kept for a full disk.
     pub max_bytes: u64,
     /// At how many bytes of blocks a generation is sealed; at most an eighth of `max_bytes` is used.
     pub generation_bytes: u64,

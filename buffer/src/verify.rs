@@ -6,7 +6,7 @@
 use penstock_events::{Lane, Sequence};
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Header, Tally};
+use crate::block::{BESIDE_A_BLOCK_BYTES, Header, Tally};
 use crate::buffer::Buffer;
 use crate::cursors;
 use crate::durable_file::InvalidFile;
@@ -203,7 +203,7 @@ impl Check {
         self.pass_holes();
         self.report.blocks += 1;
         self.report.events += header.count();
-        self.report.stored_bytes += bytes;
+        self.report.stored_bytes += bytes + BESIDE_A_BLOCK_BYTES;
         header.tally.iter().for_each(|(&kind, count)| *self.tally.entry(kind).or_default() += count);
     }
 

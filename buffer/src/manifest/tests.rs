@@ -11,7 +11,7 @@ fn at(micros: i64) -> Timestamp {
 fn sealed(id: GenerationId, first: u64, last: u64) -> Generation {
     let mut generation = Generation::starting_at(id, Sequence(first), at(1));
     let tally = Tally::from([(EventType::TelemetrySampled, last - first + 1)]);
-    generation.extent.add(Sequence(last), 1_000, &tally, (at(-5), at(7)));
+    generation.extent.add(Sequence(last), 1_000 - BESIDE_A_BLOCK_BYTES, &tally, (at(-5), at(7)));
     generation.seal(at(2));
     generation
 }

@@ -135,6 +135,7 @@ impl View<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::{BESIDE_A_BLOCK_BYTES, Tally};
 
     const HOUR: Duration = Duration::from_secs(3600);
     const GENERATION_BYTES: u64 = 100;
@@ -163,7 +164,12 @@ mod tests {
             let id = u32::try_from(at).expect("a few") + 1;
             let mut generation = Generation::starting_at(id, Sequence(first), began);
             let times = (began, began);
-            generation.extent.add(Sequence(first + 9), GENERATION_BYTES, &crate::block::Tally::new(), times);
+            generation.extent.add(
+                Sequence(first + 9),
+                GENERATION_BYTES - BESIDE_A_BLOCK_BYTES,
+                &Tally::new(),
+                times,
+            );
             if let Some(&ended) = ended.get(at) {
                 generation.seal(hour(ended));
                 began = hour(ended);

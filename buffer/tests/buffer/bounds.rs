@@ -1,8 +1,10 @@
 //! The size: what is deleted when it is delivered, what is shed and how that is announced, and when
 //! appends wait.
 
+use std::fs;
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use penstock_buffer::{Buffer, Condition, Ticket};
 use penstock_events::{AssetPath, Event, EventType, Fact, GapReason, Lane, Sequence};
@@ -53,6 +55,21 @@ fn a_full_buffer_sheds_the_oldest_telemetry_and_announces_exactly_what_is_missin
     assert_eq!(next, first_retained, "what is announced and what is retained join");
     assert_eq!(buffer.status().shed_events, first_retained - 1);
     assert_eq!(read_all(&buffer, Lane::Business, Sequence(1))[0].1, piece(1), "business events stay");
+}
+
+#[test]
+fn what_is_counted_is_what_the_logs_take_also_of_many_small_commits() {
+    let disk = Disk::new();
+    let mut options = disk.options();
+    options.group.max_delay = Duration::ZERO;
+    let buffer = Buffer::open(options).expect("it opens");
+    for n in 1..=300 {
+        append(&buffer, vec![piece(n)]);
+    }
+    let counted = buffer.status().lanes.business.stored_bytes;
+    buffer.close().expect("a disk that works");
+    let log = fs::metadata(disk.path().join("business/00000001/log")).expect("the log").len();
+    assert!((log..2 * log).contains(&counted), "counted {counted} bytes, and the log has {log}");
 }
 
 #[test]
