@@ -70,9 +70,9 @@ impl Rest<'_> {
                 _ => return None,
             }
         }
-        // Status, then the source's time and the server's. With picoseconds decoders differ.
-        let lengths = [(0x02, 4), (0x04, 8), (0x08, 8)];
-        if mask & !0x0F != 0 {
+        // Status, the source's time and picoseconds, the server's.
+        let lengths = [(0x02, 4), (0x04, 8), (0x10, 2), (0x08, 8), (0x20, 2)];
+        if mask & !0x3F != 0 {
             return None;
         }
         self.skip(lengths.iter().filter(|(bit, _)| mask & bit != 0).map(|(_, length)| length).sum())

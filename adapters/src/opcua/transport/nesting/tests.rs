@@ -118,13 +118,16 @@ fn value() -> impl Strategy<Value = DataValue> {
         any::<Vec<u16>>().prop_map(Variant::from),
         Just(Variant::Variant(Box::new(Variant::from(7_i32)))),
     ];
-    (prop::option::of(variant), any::<[bool; 3]>()).prop_map(|(value, [status, source, server])| DataValue {
-        value,
-        status: status.then_some(StatusCode::Uncertain),
-        source_timestamp: source.then(DateTime::now),
-        server_timestamp: server.then(DateTime::now),
-        ..DataValue::default()
-    })
+    (prop::option::of(variant), any::<[bool; 5]>()).prop_map(
+        |(value, [status, source, server, finer, finest])| DataValue {
+            value,
+            status: status.then_some(StatusCode::Uncertain),
+            source_timestamp: source.then(DateTime::now),
+            source_picoseconds: finer.then_some(40),
+            server_timestamp: server.then(DateTime::now),
+            server_picoseconds: finest.then_some(0),
+        },
+    )
 }
 
 /// The body of a message that publishes these values.
