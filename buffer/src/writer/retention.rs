@@ -188,25 +188,25 @@ impl Writer {
                 .map(|places| Loss { lane, places, reason, lost: lost.clone() })
                 .collect());
         }
-        let counted = match self.losses_in(lane, victim.id, &runs, reason) {
+        // What cannot be read at all must not stand in the way: it is given up by what is known of it.
+        let unread = || {
+            let loss = |&places: &SequenceRange| Loss { lane, places, reason, lost: uncounted(lane, places) };
+            Ok(runs.iter().map(loss).collect())
+        };
+        match self.losses_in(lane, victim.id, &runs, reason) {
+            Ok(losses) => Ok(losses),
+            Err(Fault::Io(error)) if may_be_damage(&error) => unread(),
+            Err(fault @ Fault::Io(_)) => Err(fault),
             // What is damaged is announced as that, and the rest of it is given up.
-            Err(fault) if !matches!(fault, Fault::Io(_)) => match self.examine(lane, victim.id) {
+            Err(_) => match self.examine(lane, victim.id) {
                 Ok(()) => {
                     let catalog = lock(&self.shared.catalog).clone();
                     let left = catalog.lanes[lane].iter().find(|one| one.id == victim.id);
-                    return left.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, left, reason));
+                    left.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, left, reason))
                 }
+                Err(Fault::Unreadable(_)) => unread(),
                 Err(fault) => Err(fault),
             },
-            counted => counted,
-        };
-        match counted {
-            // What cannot be read at all must not stand in the way: it is given up by what is known of it.
-            Err(Fault::Io(error) | Fault::Unreadable(error)) if may_be_damage(&error) => {
-                let loss = |places| Loss { lane, places, reason, lost: uncounted(lane, places) };
-                Ok(runs.into_iter().map(loss).collect())
-            }
-            counted => counted,
         }
     }
 
