@@ -34,7 +34,7 @@ fn on_a_small_disk(name: &str, scenario: fn(&Path)) {
         return scenario(Path::new(&disk));
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let script = "mount -t tmpfs -o size=12m tmpfs \"$0\" && exec \"$1\" --exact \"$2\" --nocapture";
+    let script = "mount -t tmpfs -o size=64m tmpfs \"$0\" && exec \"$1\" --exact \"$2\" --nocapture";
     let unshared = Command::new("unshare")
         .args(["-rm", "sh", "-c", script])
         .arg(directory.path())
