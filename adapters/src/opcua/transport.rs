@@ -5,6 +5,7 @@ mod nesting;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use opcua::client::ConnectionSource;
@@ -28,21 +29,26 @@ type Reader = Inspected<OwnedReadHalf>;
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     endpoint: EndpointUrl,
-    complaint: Complaint,
+    /// What the server sent first that was not taken. The library only says that the connection is closed.
+    complaint: Arc<OnceLock<String>>,
 }
-
-/// What a server sent first that was not taken. The library only says that the connection is closed.
-type Complaint = Arc<OnceLock<String>>;
 
 impl Transport {
     /// To the server at `endpoint`, whatever address it gives itself.
     pub(super) fn to(endpoint: &EndpointUrl) -> Self {
-        Self { endpoint: endpoint.clone(), complaint: Complaint::default() }
+        Self { endpoint: endpoint.clone(), complaint: Arc::default() }
     }
 
     /// Why there is no session, where the library says `failure`.
     pub(super) fn explain(&self, failure: Failure) -> Failure {
         self.complaint.get().map_or(failure, |complaint| Failure::Unacceptable(complaint.clone()))
+    }
+
+    /// Says that the server sends what is not taken.
+    fn complain(&self, what: &io::Error) {
+        tracing::warn!(server = %self.endpoint, "an OPC UA server sends {what}; the connection to it is closed");
+        // The first is told.
+        drop(self.complaint.set(what.to_string()));
     }
 
     async fn open(
@@ -55,7 +61,7 @@ impl Transport {
             Error::new(StatusCode::BadCommunicationError, format!("no connection to {host}:{port}: {error}"))
         })?;
         let (reader, writer) = stream.into_split();
-        let inspected = Inspected::new(reader, channel, &decoding, Arc::clone(&self.complaint));
+        let inspected = Inspected::new(reader, channel, &decoding, self.clone());
         let framed = FramedRead::new(inspected, TcpCodec::new(decoding));
         Ok(StreamConnection::new(framed, writer, self.endpoint.to_string()))
     }

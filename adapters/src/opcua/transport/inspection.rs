@@ -14,7 +14,7 @@ use opcua::core::comms::message_chunk::MessageIsFinalType;
 use opcua::types::DecodingOptions;
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
 
-use super::{Complaint, nesting};
+use super::{Transport, nesting};
 
 /// Type, kind and size of a chunk (OPC 10000-6, 7.1.2.2).
 const HEADER_BYTES: usize = 8;
@@ -34,7 +34,8 @@ pub(in crate::opcua) struct Inspected<R> {
     passed: usize,
     /// What there is of messages that are not complete, by their requests.
     begun: HashMap<u32, Vec<u8>>,
-    complaint: Complaint,
+    /// What is told of whoever sends it.
+    transport: Transport,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ impl<R: AsyncRead + Unpin> Inspected<R> {
         reader: R,
         channel: Arc<SecureChannelState>,
         decoding: &DecodingOptions,
-        complaint: Complaint,
+        transport: Transport,
     ) -> Self {
         let limits = Limits { message_bytes: decoding.max_message_size, elements: decoding.max_array_length };
         Self {
@@ -60,7 +61,7 @@ impl<R: AsyncRead + Unpin> Inspected<R> {
             filled: 0,
             passed: 0,
             begun: HashMap::new(),
-            complaint,
+            transport,
         }
     }
 
@@ -88,11 +89,11 @@ impl<R: AsyncRead + Unpin> Inspected<R> {
     fn length(&self) -> io::Result<usize> {
         let [.., a, b, c, d] = self.chunk[..] else { unreachable!("it is a header") };
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
-        let longest = self.limits.message_bytes;
-        if (HEADER_BYTES + 1..=longest).contains(&length) {
+        let (shortest, longest) = (HEADER_BYTES + 1, self.limits.message_bytes);
+        if (shortest..=longest).contains(&length) {
             Ok(length)
         } else {
-            Err(invalid(format!("a chunk of {length} bytes, and it has {HEADER_BYTES} to {longest}")))
+            Err(invalid(format!("a chunk of {length} bytes, where {shortest} to {longest} are allowed")))
         }
     }
 
@@ -153,9 +154,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Inspected<R> {
                 Ok(false) => return Poll::Ready(Ok(())),
                 Err(error) => {
                     if error.kind() == io::ErrorKind::InvalidData {
-                        tracing::warn!("an OPC UA server sends {error}; the connection to it is closed");
-                        // The first is told.
-                        drop(self.complaint.set(error.to_string()));
+                        self.transport.complain(&error);
                     }
                     return Poll::Ready(Err(error));
                 }
