@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::retry_on_intr;
 
 use crate::generation::SEGMENT_BYTES;
 
@@ -66,18 +67,21 @@ impl Spare {
 
 impl Part {
     fn take(&self) -> io::Result<()> {
-        let is_there = fs::metadata(&self.path).is_ok_and(|there| there.len() == self.bytes);
+        if fs::metadata(&self.path).is_ok_and(|there| there.len() == self.bytes) {
+            return Ok(());
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&self.path)?;
         // Not written: a disk wears out by that.
-        let reserve = |file| Ok(fallocate(file, FallocateFlags::empty(), 0, self.bytes)?);
-        let open = || OpenOptions::new().write(true).create(true).truncate(true).open(&self.path);
-        match if is_there { Ok(()) } else { open().and_then(reserve) } {
-            Err(error) => {
+        let reserved = retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, self.bytes));
+        match reserved.map_err(io::Error::from) {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => {
                 // A part of it is of no use to anybody.
                 drop(fs::remove_file(&self.path));
-                // There are file systems that reserve nothing.
-                if is_full(&error) { Err(error) } else { Ok(()) }
+                Err(error)
             }
-            taken => taken,
+            // There are file systems that reserve nothing: they are asked once.
+            Err(_) => file.set_len(self.bytes),
         }
     }
 
