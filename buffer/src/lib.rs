@@ -173,7 +173,8 @@
 //!   delivered and deleted.
 //! - A loss from which some destination had a part, and one of several types, is announced without counts by type.
 //!
-//! A disk of which nothing can be read is no damage: reads fail, and succeed when it is back.
+//! A disk of which nothing can be read is no damage, nor is a log: reads fail, and succeed when it is back. A start waits
+//! for the log of a generation that grew.
 //!
 //! What a crash costs, by where it strikes:
 //!

@@ -123,13 +123,14 @@ impl Files {
         let manifest = Small::of(directory.manifest(), manifest::load)?;
         let marks = Small::of(directory.marks(), marks::load)?;
         let cursors = Small::of(directory.cursors(), cursors::load)?;
-        let is_readable = manifest.is_whole() || marks.is_whole() || cursors.is_whole();
-        let (manifest, marks, cursors) =
-            (manifest.on(is_readable)?, marks.on(is_readable)?, cursors.on(is_readable)?);
+        let can_be_read = [manifest.has_bytes(), marks.has_bytes(), cursors.has_bytes()].contains(&true);
         let manifest_path = directory.manifest();
         let is_new = matches!(manifest, Small::Missing) && !has_generations(directory, &manifest_path)?;
-        let (manifest, marks, cursors) =
-            (manifest.kept(directory), marks.kept(directory), cursors.kept(directory));
+        let (manifest, marks, cursors) = (
+            manifest.kept(directory, can_be_read)?,
+            marks.kept(directory, can_be_read)?,
+            cursors.kept(directory, can_be_read)?,
+        );
         let mut marks = marks.unwrap_or_default();
         if let Some(manifest) = manifest {
             marks.store = manifest.store;
@@ -204,34 +205,26 @@ impl<T> Small<T> {
         }
     }
 
-    fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole(_))
+    /// Whether something could be read.
+    fn has_bytes(&self) -> bool {
+        matches!(self, Self::Whole(_) | Self::Damaged { .. })
     }
 
-    /// What it is on a disk of which something else can be read, or nothing: that may come back whole.
-    fn on(self, is_readable: bool) -> Result<Self, OpenError> {
-        match self {
-            Self::Unreadable { path, error } if is_readable => {
-                Ok(Self::Damaged { path, detail: error.to_string() })
-            }
-            Self::Unreadable { path, error } => Err(OpenError::Io { path, error }),
-            judged => Ok(judged),
-        }
-    }
-
-    fn kept(self, directory: &Directory) -> Option<T> {
-        match self {
-            Self::Whole(whole) => Some(whole),
-            Self::Missing | Self::Unreadable { .. } => None,
-            Self::Damaged { path, detail } => {
-                tracing::error!(
-                    path = %path.display(), detail,
-                    "a file of the buffer is damaged; the buffer starts without it: check the disk"
-                );
-                set_aside(directory.root(), &path);
-                None
-            }
-        }
+    /// What is gone on with. A disk of which nothing `can_be_read` may come back whole.
+    fn kept(self, directory: &Directory, can_be_read: bool) -> Result<Option<T>, OpenError> {
+        let (path, detail) = match self {
+            Self::Whole(whole) => return Ok(Some(whole)),
+            Self::Missing => return Ok(None),
+            Self::Unreadable { path, error } if !can_be_read => return Err(OpenError::Io { path, error }),
+            Self::Unreadable { path, error } => (path, error.to_string()),
+            Self::Damaged { path, detail } => (path, detail),
+        };
+        tracing::error!(
+            path = %path.display(), detail,
+            "a file of the buffer is damaged; the buffer starts without it: check the disk"
+        );
+        set_aside(directory.root(), &path);
+        Ok(None)
     }
 }
 

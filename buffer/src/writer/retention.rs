@@ -200,9 +200,9 @@ impl Writer {
             // What is damaged is announced as that, and the rest of it is given up.
             Err(_) => match self.examine(lane, victim.id) {
                 Ok(()) => {
-                    let catalog = lock(&self.shared.catalog).clone();
-                    let left = catalog.lanes[lane].iter().find(|one| one.id == victim.id);
-                    left.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, left, reason))
+                    let is_it = |one: &&Generation| one.id == victim.id;
+                    let left = lock(&self.shared.catalog).lanes[lane].iter().find(is_it).cloned();
+                    left.map_or(Ok(Vec::new()), |left| self.gaps_left_by(lane, &left, reason))
                 }
                 Err(Fault::Unreadable(_)) => unread(),
                 Err(fault) => Err(fault),
